@@ -1,0 +1,154 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The contract: everything that recording, training, live running and replay must agree on."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dp_ros.contract.camera import Camera
+from dp_ros.contract.embodiment import Arm, Embodiment, Joint
+from dp_ros.contract.timing import Timing
+from dp_ros.errors import ContractError
+
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """Fields of the observation and the action, with names, units, shapes and timing.
+
+    The proprioception is the position of every joint of the embodiment, shape (To, S); the action is the
+    commanded position of every joint, shape (Tp, A); S = A = number of joints, in the embodiment's order.
+
+    Attributes:
+        name: a name for people; part of the hash.
+        embodiment: the arms.
+        cameras: the cameras, in the order in which their tokens stand.
+        timing: horizons and period.
+    """
+
+    name: str
+    embodiment: Embodiment
+    cameras: tuple[Camera, ...]
+    timing: Timing
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'cameras', tuple(self.cameras))
+        names = [c.name for c in self.cameras]
+        if len(set(names)) != len(names):
+            raise ContractError(f'contract {self.name!r}: camera names must be unique, got {names}')
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """Joint names in the order of proprioception and action."""
+        return self.embodiment.joint_names
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON or YAML."""
+        return {'dp_contract': VERSION, **json.loads(json.dumps(dataclasses.asdict(self)))}
+
+    def to_json(self) -> str:
+        """Human-readable JSON that :meth:`from_json` reads back to an equal contract."""
+        return json.dumps(self.to_dict(), indent=2) + '\n'
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of the canonical form; chunks, stores and checkpoints carry it."""
+        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(',', ':'))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str = 'contract') -> 'Contract':
+        """Build a contract from plain data; unknown and missing keys are errors that name the key path."""
+        if not isinstance(data, dict):
+            raise ContractError(f'{where}: expected a mapping, got {type(data).__name__}')
+        data = dict(data)
+        version = data.pop('dp_contract', None)
+        if version != VERSION:
+            raise ContractError(f'{where}: dp_contract must be {VERSION}, got {version!r}')
+        keys = _checked(data, {'name', 'embodiment', 'cameras', 'timing'}, set(), where)
+        arms = []
+        body = _checked(keys['embodiment'], {'arms'}, set(), f'{where}.embodiment')
+        for i, arm in enumerate(_list(body['arms'], f'{where}.embodiment.arms')):
+            path = f'{where}.embodiment.arms[{i}]'
+            arm = _checked(arm, {'name', 'joints'}, {'gripper'}, path)
+            joints = [
+                _joint(j, f'{path}.joints[{k}]') for k, j in enumerate(_list(arm['joints'], f'{path}.joints'))
+            ]
+            gripper = arm.get('gripper')
+            arms.append(
+                Arm(
+                    name=arm['name'],
+                    joints=tuple(joints),
+                    gripper=None if gripper is None else _joint(gripper, f'{path}.gripper'),
+                )
+            )
+        cameras = []
+        for i, camera in enumerate(_list(keys['cameras'], f'{where}.cameras')):
+            path = f'{where}.cameras[{i}]'
+            camera = _checked(camera, {'name', 'source_size', 'crop', 'size'}, set(), path)
+            for key in ('source_size', 'crop', 'size'):
+                camera[key] = tuple(_list(camera[key], f'{path}.{key}'))
+            cameras.append(Camera(**camera))
+        timing = _checked(
+            keys['timing'],
+            {'obs_horizon', 'pred_horizon', 'action_horizon', 'period_ns'},
+            set(),
+            f'{where}.timing',
+        )
+        return cls(
+            name=keys['name'],
+            embodiment=Embodiment(arms=tuple(arms)),
+            cameras=tuple(cameras),
+            timing=Timing(**timing),
+        )
+
+    @classmethod
+    def from_json(cls, path: Path) -> 'Contract':
+        """Read a contract from a JSON file."""
+        try:
+            data = json.loads(Path(path).read_text())
+        except OSError as error:
+            raise ContractError(f'{path}: cannot read the contract: {error.strerror}') from error
+        except ValueError as error:
+            raise ContractError(f'{path}: not valid JSON: {error}') from error
+        return cls.from_dict(data, where=str(path))
+
+    def example(self, seed: int = 0) -> dict[str, Any]:
+        """A legal, meaningless observation: ``proprio`` (To, S) float32 and ``images`` {name: (To, H, W, 3)}."""
+        rng = np.random.default_rng(seed)
+        steps = self.timing.obs_horizon
+        return {
+            'proprio': rng.normal(0.0, 0.3, (steps, len(self.joint_names))).astype(np.float32),
+            'images': {
+                c.name: rng.integers(0, 256, (steps, *c.size, 3), dtype=np.uint8) for c in self.cameras
+            },
+        }
+
+
+def _checked(data: Any, required: set[str], optional: set[str], where: str) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise ContractError(f'{where}: expected a mapping, got {type(data).__name__}')
+    missing, unknown = sorted(required - set(data)), sorted(set(data) - required - optional)
+    if missing or unknown:
+        raise ContractError(
+            f'{where}: missing keys {missing}, unknown keys {unknown}; legal: {sorted(required | optional)}'
+        )
+    return dict(data)
+
+
+def _list(data: Any, where: str) -> list[Any]:
+    if not isinstance(data, list | tuple):
+        raise ContractError(f'{where}: expected a list, got {type(data).__name__}')
+    return list(data)
+
+
+def _joint(data: Any, where: str) -> Joint:
+    return Joint(**_checked(data, {'name'}, {'unit'}, where))
