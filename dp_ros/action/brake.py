@@ -12,8 +12,9 @@ Array = npt.NDArray[np.float64]
 def brake_tail(position: Array, velocity: Array, max_acceleration: Array, min_ns: int) -> tuple[int, Array]:
     """Time and place of rest when all joints brake together with constant deceleration.
 
-    All joints stop at the same time, so that the arms keep their path. The position is then a quadratic in time,
-    which the cubic with end velocities ``velocity`` and 0 equals: one trajectory point carries the whole brake.
+    All joints stop at the same time, so that the arms keep their path. The position is then a quadratic in
+    time, which the cubic with end velocities ``velocity`` and 0 equals: one trajectory point carries the
+    whole brake.
 
     Args:
         position: (A,) rad or m.

@@ -49,9 +49,9 @@ def monotone_slopes(positions: Array, dt_s: float) -> Array:
 def limit_slopes(positions: Array, velocities: Array, dt_s: float) -> Array:
     """Velocities (K, A), reduced where the cubic through equally spaced knots would leave its two knots.
 
-    Sampling a monotone curve on a grid that does not hold the curve's own points loses the guarantee; a slope of
-    at most three times the smaller neighbouring secant gives it back (Fritsch and Carlson, 1980). The two outer
-    knots see one neighbour only.
+    Sampling a monotone curve on a grid that does not hold the curve's own points loses the guarantee; a slope
+    of at most three times the smaller neighbouring secant gives it back (Fritsch and Carlson, 1980). The two
+    outer knots see one neighbour only.
     """
     if len(positions) < 2:
         return velocities

@@ -3,9 +3,9 @@
 
 """The committed plan: the one curve that all windows are cut from.
 
-Chunks disagree with each other and arrive when they like; controllers must see one curve. The plan is that curve:
-knots on an absolute grid, cubic between them, always ending at rest. A new chunk may change it only after the freeze
-horizon, because up to there the controllers may already be running it::
+Chunks disagree with each other and arrive when they like; controllers must see one curve. The plan is that
+curve: knots on an absolute grid, cubic between them, always ending at rest. A new chunk may change it only
+after the freeze horizon, because up to there the controllers may already be running it::
 
     old plan   ─────────────┐ seam (same position and velocity: C1)
     chunk          ● ● ● ● ●│● ● ● ● ● ● ● ● ●
@@ -76,7 +76,8 @@ class CommittedPlan:
         limit = np.asarray(max_acceleration, np.float64)
         if limit.shape not in ((), (1,), at.shape) or not np.all((limit > 0) & np.isfinite(limit)):
             raise ConfigError(
-                f'max_acceleration must be one positive number or one for each of {len(at)} joints, got {limit}'
+                f'max_acceleration must be one positive number, or one for each of the {len(at)} joints, '
+                f'got {limit}'
             )
         limit = np.array(np.broadcast_to(limit, at.shape))
         return cls(point_ns, now_ns // point_ns, at[None], np.zeros((1, len(at))), limit)
@@ -95,9 +96,9 @@ class CommittedPlan:
     def joined(self, chunk: ActionChunk, now_ns: int, freeze_ns: int, blend_ns: int) -> 'CommittedPlan':
         """The plan that follows a chunk, joined on after the freeze horizon.
 
-        Unchanged up to the seam, the first knot at or after ``now_ns + freeze_ns``. From there it is the monotone
-        cubic through the chunk's points plus what the old plan differs from it at the seam, in position and velocity,
-        fading out over ``blend_ns``. After the chunk's end it brakes.
+        Unchanged up to the seam, the first knot at or after ``now_ns + freeze_ns``. From there it is the
+        monotone cubic through the chunk's points plus what the old plan differs from it at the seam, in
+        position and velocity, fading out over ``blend_ns``. After the chunk's end it brakes.
 
         Args:
             chunk: columns in the plan's order.
@@ -106,8 +107,8 @@ class CommittedPlan:
             blend_ns: how long the seam's difference takes to vanish.
 
         Raises:
-            ChunkError: gate 'names' for another number of joints, 'finite' for NaN or infinity, 'stamp' if the
-                chunk is over at the seam.
+            ChunkError: gate 'names' for another number of joints, 'finite' for NaN or infinity, 'stamp' if
+                the chunk is over at the seam.
         """
         if chunk.positions.shape[1] != self.positions.shape[1]:
             raise ChunkError(
@@ -139,15 +140,15 @@ class CommittedPlan:
     def braked(self, stamp_ns: int) -> 'CommittedPlan':
         """The plan that is unchanged up to the first knot at or after ``stamp_ns`` and brakes from there.
 
-        With ``now + freeze`` it is the controlled stop. With the time at which the last window's future ended it is
-        what the controllers did when no further window came.
+        With ``now + freeze`` it is the controlled stop. With the time at which the last window's future ended
+        it is what the controllers did when no further window came.
         """
         last = -(-stamp_ns // self.point_ns)
         p, v = self._knots(last, last)
         return self._continued(stamp_ns, last, p, v)
 
     def window(self, now_ns: int, past_ns: int, future_ns: int) -> Window:
-        """Every knot from at or before ``now - past`` to at or after ``now + future``, then one brake point."""
+        """Every knot from ``now - past`` or before to ``now + future`` or after, then one brake point."""
         start = (now_ns - past_ns) // self.point_ns
         stop = -(-(now_ns + future_ns) // self.point_ns)
         p, v = self._knots(start, stop)
@@ -169,7 +170,7 @@ class CommittedPlan:
         return self.positions[index], np.where(inside[:, None], self.velocities[index], 0.0)
 
     def _continued(self, now_ns: int, seam: int, p: Array, v: Array) -> 'CommittedPlan':
-        """The plan up to the knot before ``seam``, then the knots (p, v) from ``seam`` on, then a brake to rest."""
+        """The plan up to the knot before ``seam``, then the knots (p, v), then a brake to rest."""
         brake_ns, rest = brake_tail(p[-1], v[-1], self.max_acceleration, self.point_ns)
         steps = brake_ns // self.point_ns
         u = (np.arange(1, steps + 1) / steps)[:, None]

@@ -3,18 +3,21 @@
 
 """A model of ros2_control's joint trajectory controller: what it accepts, and what it then commands.
 
-It follows the documented rules of the position-controlled JointTrajectoryController of ROS 2 Humble to Kilted:
+It follows the documented rules of the position-controlled JointTrajectoryController of ROS 2 Humble to
+Kilted:
 
 - a new message replaces the old trajectory as a whole, at the next update;
-- a stamp in the past is sampled at now, overdue points are skipped; a stamp of zero starts at the next update;
-- a stamp in the future drops the old trajectory at once and moves from the state before it to its first point;
+- a stamp in the past is sampled at now, overdue points are skipped; a stamp of zero starts at the next
+  update;
+- a stamp in the future drops the old trajectory at once and moves from the state before it to its first
+  point;
 - two points that both carry velocities are joined by a cubic, others by a line;
 - after the last point its position is held with velocity zero;
 - nothing is limited, and nothing is checked for being finite.
 
-Deviations: stamps are integers instead of floating-point seconds, the state before a trajectory carries no measured
-velocity unless ``interpolate_from_desired_state``, and partial goals, tolerances, effort and accelerations are not
-modelled.
+Deviations: stamps are integers instead of floating-point seconds, the state before a trajectory carries no
+measured velocity unless ``interpolate_from_desired_state``, and partial goals, tolerances, effort and
+accelerations are not modelled.
 """
 
 from collections.abc import Sequence
@@ -45,8 +48,8 @@ class JointTrajectoryController:
     Args:
         joint_names: the controller's joints; all vectors are in this order.
         period_ns: control period.
-        interpolate_from_desired_state: start a trajectory of the future from the last command instead of from the
-            measured state.
+        interpolate_from_desired_state: start a trajectory of the future from the last command instead of from
+            the measured state.
         sample_ahead: command the sample at ``now + period`` (Jazzy and later) instead of at ``now`` (Humble).
             With ``now``, an action is in force at exactly the time that its chunk says.
         allow_nonzero_velocity_at_trajectory_end: as in ros2_control (true on Humble, false later).
@@ -97,8 +100,8 @@ class JointTrajectoryController:
             velocities: (N, A), or None.
 
         Raises:
-            TrajectoryRejected: for the reasons for which ros2_control refuses a message; the present trajectory
-                goes on.
+            TrajectoryRejected: for the reasons for which ros2_control refuses a message; the present
+                trajectory goes on.
         """
         names = tuple(joint_names)
         times = np.array(times_ns, np.int64)

@@ -48,7 +48,7 @@ def jittered_stream(rng, ticks=8, aligned=False):
 
 
 def test_window_at_any_jitter_samples_the_plan_exactly_in_the_controller():
-    """Published on a jittered timer and at each commitment, delivered up to 30 ms late, in shuffled joint order."""
+    """Published on a jittered timer and at each commitment, up to 30 ms late, joints shuffled."""
     rng = np.random.default_rng(0)
     controller_period = 2 * MS
     controller = JointTrajectoryController(NAMES, controller_period)
