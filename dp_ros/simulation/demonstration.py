@@ -1,0 +1,78 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Recording one demonstration: the expert's plan, executed with noise, labelled without."""
+
+import numpy as np
+
+from dp_ros.data.episode import Episode
+from dp_ros.observation.image import crop_resize
+from dp_ros.simulation.expert import TransferCubeExpert
+from dp_ros.simulation.robot import EpisodeResult, SimulatedRobot
+
+# The noise forgets itself in about 0.2 s: long enough to push the arms off their path, short against a phase.
+NOISE_MEMORY_STEPS = 10
+_NOISE_STREAM = 1
+
+
+def ornstein_uhlenbeck(rng: np.random.Generator, steps: int, width: int, scale: float) -> np.ndarray:
+    """Noise (steps, width) that starts at zero and settles to standard deviation ``scale``."""
+    keep = np.exp(-1.0 / NOISE_MEMORY_STEPS)
+    kicks = rng.normal(0.0, scale * np.sqrt(1.0 - keep * keep), (steps, width))
+    out = np.zeros((steps, width))
+    for k in range(1, steps):
+        out[k] = keep * out[k - 1] + kicks[k]
+    return out
+
+
+def demonstrate(
+    robot: SimulatedRobot, expert: TransferCubeExpert, seed: int, max_noise: float
+) -> tuple[Episode, EpisodeResult]:
+    """Run one episode and record it at the policy's period.
+
+    The arm joints (not the grippers) execute the plan plus Ornstein-Uhlenbeck noise, whose scale is drawn anew for
+    each episode from 0 to ``max_noise`` rad: the robot is seen off the expert's path, with labels that lead back.
+
+    Args:
+        robot: the robot, whose contract says which frames are kept.
+        expert: the planner of the noise-free commands.
+        seed: seed of the reset and of the noise.
+        max_noise: largest scale of the noise, rad.
+
+    Returns:
+        the episode (frames before the command of their step is applied) and how it ended.
+    """
+    contract = robot.contract
+    stride, rest = divmod(contract.timing.period_ns, robot.control_period_ns)
+    assert rest == 0, 'the policy period of a simulated task is a multiple of the control period'
+    robot.reset(seed)
+    plan = expert.plan(robot.privileged(), robot.joint_positions())
+    rng = np.random.default_rng([seed, _NOISE_STREAM])
+    scale = float(rng.uniform(0.0, max_noise))
+    noise = ornstein_uhlenbeck(rng, *plan.shape, scale)
+    noise[:, [j.unit != 'rad' for j in contract.embodiment.joints]] = 0.0
+
+    proprio, privileged = [], []
+    images: dict[str, list[np.ndarray]] = {c.name: [] for c in contract.cameras}
+    for k, command in enumerate(plan + noise):
+        if k % stride == 0:
+            proprio.append(robot.joint_positions())
+            privileged.append(robot.privileged())
+            for camera in contract.cameras:
+                images[camera.name].append(crop_resize(robot.render(camera.name), camera))
+        robot.step(command)
+    result = robot.result()
+    episode = Episode(
+        stamps_ns=np.arange(len(proprio), dtype=np.int64) * contract.timing.period_ns,
+        proprio=np.array(proprio, dtype=np.float32),
+        actions=plan[::stride].astype(np.float32),
+        images={name: np.array(frames) for name, frames in images.items()},
+        privileged=np.array(privileged, dtype=np.float32),
+        metadata={
+            'seed': str(seed),
+            'noise_rad': f'{scale:.6f}',
+            'success': str(result.success),
+            'strict_success': str(result.strict_success),
+        },
+    )
+    return episode, result
