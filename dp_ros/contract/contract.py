@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Contract:
         """Human-readable JSON that :meth:`from_json` reads back to an equal contract."""
         return json.dumps(self.to_dict(), indent=2) + '\n'
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 (hex) of the canonical form; chunks, stores and checkpoints carry it."""
         canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(',', ':'))

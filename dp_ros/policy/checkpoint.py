@@ -1,0 +1,216 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Checkpoints: a directory that describes itself, loads strictly, and tests itself.
+
+    contract.json            what the policy promises
+    config.json              network sizes, noise range, default control, provenance (the resolved experiment)
+    model.safetensors        EMA weights, float16
+    normalizer.safetensors   means and standard deviations, float64
+    golden.safetensors       one observation, its noise, the expected actions
+    README.md                the model card
+    manifest.json            SHA-256 of every file above
+
+No pickle, no import paths, no network access.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from dp_ros.contract import Contract
+from dp_ros.diffusion.rolling_buffer import RollingBuffer
+from dp_ros.errors import CheckpointError, DpRosError
+from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.normalizer import Normalizer
+from dp_ros.policy.policy import Policy, build_network
+
+FILES = (
+    'contract.json',
+    'config.json',
+    'model.safetensors',
+    'normalizer.safetensors',
+    'golden.safetensors',
+    'README.md',
+)
+# Standardised units. Kernels of other machines round differently; a wrong weight or a swapped joint is far beyond.
+GOLDEN_TOLERANCE = 2e-3
+
+
+def save_checkpoint(
+    directory: Path,
+    policy: Policy,
+    golden_observation: dict[str, Tensor],
+    card: str,
+) -> None:
+    """Write a checkpoint beside its place and rename it in; an older one there is replaced only at the end.
+
+    Args:
+        directory: the checkpoint's directory.
+        policy: its weights are stored as float16, and the golden sample is made with the rounded weights.
+        golden_observation: 'proprio' (To, S) and 'images.NAME' (To, H, W, 3) of one real observation.
+        card: Markdown of the model card.
+
+    Raises:
+        CheckpointError: the directory cannot be written.
+    """
+    directory = Path(directory)
+    weights = {k: v.detach().to('cpu', torch.float16).contiguous() for k, v in policy.network.state_dict().items()}
+    rounded = build_network(policy.contract, policy.config)
+    rounded.load_state_dict({k: v.float() for k, v in weights.items()})
+    shipped = replace(policy, network=rounded.eval(), device=torch.device('cpu'))
+    golden = dict(golden_observation)
+    golden['noise'] = torch.randn(
+        1, rounded.num_tokens, rounded.token_dim, generator=torch.Generator().manual_seed(0)
+    )
+    golden['expected'] = golden_tokens(shipped, golden)
+    blobs = {
+        'contract.json': policy.contract.to_json().encode(),
+        'config.json': (json.dumps(policy.config.to_dict(), indent=2) + '\n').encode(),
+        'model.safetensors': save_tensors(weights),
+        'normalizer.safetensors': save_tensors(
+            {
+                f'{field}.{key}': getattr(normalizer, key).clone()  # tensors of one file must not share memory
+                for field, normalizer in (('proprio', policy.proprio), ('action', policy.action))
+                for key in ('mean', 'std')
+            }
+        ),
+        'golden.safetensors': save_tensors({k: v.contiguous() for k, v in golden.items()}),
+        'README.md': card.encode(),
+    }
+    manifest = {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()}
+    blobs['manifest.json'] = (json.dumps(manifest, indent=2) + '\n').encode()
+    _write_directory(directory, blobs)
+
+
+def load_checkpoint(directory: Path | str, device: str = 'cpu') -> Policy:
+    """Load a checkpoint and replay its golden sample: integrity check, self-test and warm-up in one.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, a weight does not fit, or the golden sample is not met.
+        ContractError, ConfigError: contract.json or config.json hold something illegal.
+    """
+    directory = Path(directory)
+    blobs = _read_verified(directory)
+    contract = Contract.from_dict(_json(blobs, 'contract.json', directory), str(directory / 'contract.json'))
+    config = PolicyConfig.from_dict(_json(blobs, 'config.json', directory), str(directory / 'config.json'))
+    tensors = {name: _tensors(blobs, name, directory) for name in FILES if name.endswith('.safetensors')}
+    try:
+        target = torch.device(device)
+        if target.type == 'cuda' and not torch.cuda.is_available():
+            raise CheckpointError(f'device {device!r} was asked for, but this machine has no usable CUDA device')
+    except RuntimeError as error:
+        raise CheckpointError(f'device {device!r} is not a torch device: {error}') from error
+    network = build_network(contract, config)
+    weights = {k: v.float() for k, v in tensors['model.safetensors'].items()}
+    _check_weights(network.state_dict(), weights, directory / 'model.safetensors')
+    network.load_state_dict(weights, strict=True)
+    stats = tensors['normalizer.safetensors']
+    try:
+        normalizers = [Normalizer(stats[f'{f}.mean'], stats[f'{f}.std']) for f in ('proprio', 'action')]
+    except KeyError as error:
+        raise CheckpointError(f'{directory}/normalizer.safetensors: no tensor {error}') from error
+    policy = Policy(contract, config, network.eval().to(target), *normalizers, device=target)
+    error = golden_error(policy, tensors['golden.safetensors'])
+    if not error <= GOLDEN_TOLERANCE:
+        raise CheckpointError(
+            f'{directory}: the golden sample is off by {error:.3g} standardised units '
+            f'(tolerance {GOLDEN_TOLERANCE}); this build computes something else than the one that trained it'
+        )
+    return policy
+
+
+def golden_tokens(policy: Policy, golden: dict[str, Tensor]) -> Tensor:
+    """Denoised action tokens of the golden observation, whose buffer holds the pose under the stored noise."""
+    images = {c.name: golden[f'images.{c.name}'].numpy() for c in policy.contract.cameras}
+    proprio = golden['proprio'].numpy()
+    with torch.inference_mode():
+        blank = RollingBuffer(policy.hold_tokens(proprio), policy.levels)
+        sigma_BT = policy.levels.sigma(blank.level_BT)
+        x_BTP = blank.x_BTP + sigma_BT[..., None] * golden['noise'].to(policy.device)
+        return policy.denoise(policy.encode(proprio, images))(x_BTP, sigma_BT).cpu()
+
+
+def golden_error(policy: Policy, golden: dict[str, Tensor]) -> float:
+    """Largest absolute difference from the expected tokens, in standardised units; infinite if not computable."""
+    try:
+        return float((golden_tokens(policy, golden) - golden['expected']).abs().max().nan_to_num(torch.inf))
+    except (KeyError, RuntimeError, DpRosError) as error:
+        raise CheckpointError(f'golden.safetensors does not fit the contract: {error}') from error
+
+
+def _check_weights(wanted: dict[str, Tensor], got: dict[str, Tensor], where: Path) -> None:
+    problems = [f'missing {k}' for k in sorted(set(wanted) - set(got))]
+    problems += [f'unknown {k}' for k in sorted(set(got) - set(wanted))]
+    problems += [
+        f'{k}: expected {tuple(wanted[k].shape)}, got {tuple(got[k].shape)}'
+        for k in sorted(set(wanted) & set(got))
+        if wanted[k].shape != got[k].shape
+    ]
+    problems += [f'{k}: not finite' for k in sorted(got) if not bool(got[k].isfinite().all())]
+    if problems:
+        raise CheckpointError(f'{where}: weights do not fit the network: ' + '; '.join(problems))
+
+
+def _read_verified(directory: Path) -> dict[str, bytes]:
+    if not directory.is_dir():
+        raise CheckpointError(f'{directory}: no such checkpoint directory; it should hold {FILES} and manifest.json')
+    missing = [name for name in (*FILES, 'manifest.json') if not (directory / name).is_file()]
+    if missing:
+        raise CheckpointError(f'{directory}: checkpoint lacks {missing}')
+    try:
+        manifest = json.loads((directory / 'manifest.json').read_text())
+        blobs = {name: (directory / name).read_bytes() for name in FILES}
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f'{directory}: cannot read the checkpoint: {error}') from error
+    wrong = [n for n in FILES if hashlib.sha256(blobs[n]).hexdigest() != dict(manifest).get(n)]
+    if wrong:
+        raise CheckpointError(
+            f'{directory}: SHA-256 differs from manifest.json for {wrong}: the files were damaged or edited'
+        )
+    return blobs
+
+
+def _json(blobs: dict[str, bytes], name: str, directory: Path) -> object:
+    try:
+        return json.loads(blobs[name])
+    except ValueError as error:
+        raise CheckpointError(f'{directory}/{name}: not valid JSON: {error}') from error
+
+
+def _tensors(blobs: dict[str, bytes], name: str, directory: Path) -> dict[str, Tensor]:
+    try:
+        return load_tensors(blobs[name])
+    except SafetensorError as error:
+        raise CheckpointError(f'{directory}/{name}: not a safetensors file: {error}') from error
+
+
+def _write_directory(directory: Path, blobs: dict[str, bytes]) -> None:
+    beside = directory.with_name(f'.{directory.name}.{os.getpid()}.new')
+    old = directory.with_name(f'.{directory.name}.{os.getpid()}.old')
+    try:
+        beside.mkdir(parents=True)
+        for name, blob in blobs.items():
+            with open(beside / name, 'wb') as file:
+                file.write(blob)
+                file.flush()
+                os.fsync(file.fileno())
+        if directory.exists():
+            directory.rename(old)
+        beside.rename(directory)
+    except OSError as error:
+        if old.exists() and not directory.exists():
+            old.rename(directory)
+        raise CheckpointError(f'{directory}: cannot write the checkpoint: {error}') from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,115 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a checkpoint records beside its contract: network sizes, noise levels, and how to run it."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from dp_ros.errors import ConfigError
+from dp_ros.model.network import NetworkConfig
+
+BUFFER_STARTS = ('hold', 'denoise', 'noise')
+SAMPLER_NAMES = ('ddim', 'euler', 'heun', 'dpmpp_2m')
+T = TypeVar('T')
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionConfig:
+    """Noise range; data are standardised, so sigma_data is 1."""
+
+    sigma_min: float = 0.02
+    sigma_max: float = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlConfig:
+    """How the policy turns observations into chunks unless the caller says otherwise.
+
+    Attributes:
+        mode: 'streaming' (rolling buffer) or 'chunk' (a fresh chunk from noise each time).
+        evaluations: network evaluations per tick (streaming) or per chunk.
+        buffer_start: how an epoch's buffer starts: 'hold' the measured pose, a full 'denoise', or pure 'noise'
+            (measured to fail; kept for comparison).
+        sampler: sampler of a full denoise.
+        execute: actions executed of each chunk before the next; 0 means the contract's action horizon.
+    """
+
+    mode: str = 'streaming'
+    evaluations: int = 1
+    buffer_start: str = 'hold'
+    sampler: str = 'ddim'
+    execute: int = 0
+
+    def __post_init__(self) -> None:
+        for key, legal in (
+            ('mode', ('streaming', 'chunk')),
+            ('buffer_start', BUFFER_STARTS),
+            ('sampler', SAMPLER_NAMES),
+        ):
+            if getattr(self, key) not in legal:
+                raise ConfigError(f'control.{key} must be one of {legal}, got {getattr(self, key)!r}')
+        if self.evaluations < 1 or self.execute < 0:
+            raise ConfigError(f'control.evaluations must be at least 1 and control.execute at least 0, got {self}')
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """The resolved configuration of a policy; ``provenance`` is free-form and only for people."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = 'config') -> 'PolicyConfig':
+        """Strictly from plain data."""
+        data = check_keys(data, {'network', 'diffusion', 'control', 'provenance'}, where)
+        return cls(
+            network=build(NetworkConfig, data.get('network', {}), f'{where}.network'),
+            diffusion=build(DiffusionConfig, data.get('diffusion', {}), f'{where}.diffusion'),
+            control=build(ControlConfig, data.get('control', {}), f'{where}.control'),
+            provenance=dict(data.get('provenance', {})),
+        )
+
+
+def check_keys(data: object, legal: set[str], where: str) -> dict[str, Any]:
+    """A copy of a mapping after refusing keys that are not legal."""
+    if not isinstance(data, Mapping):
+        raise ConfigError(f'{where}: expected a mapping, got {type(data).__name__}')
+    unknown = sorted(set(data) - legal)
+    if unknown:
+        raise ConfigError(f'{where}: unknown keys {unknown}; legal: {sorted(legal)}')
+    return dict(data)
+
+
+def build(cls: type[T], data: object, where: str) -> T:
+    """A flat dataclass from a mapping, with exact types (an int may stand for a float) and no unknown keys."""
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values = check_keys(data, set(fields), where)
+    for name, value in values.items():
+        wanted = fields[name].type
+        wanted = {'int': int, 'float': float, 'str': str, 'bool': bool}.get(str(wanted), wanted)
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            values[name] = float(value)
+        elif isinstance(wanted, type) and (
+            not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool)
+        ):
+            raise ConfigError(f'{where}.{name}: expected {wanted.__name__}, got {value!r}')
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in values
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f'{where}: missing keys {missing}')
+    return cls(**values)

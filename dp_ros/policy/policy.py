@@ -1,0 +1,126 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A policy: contract, normalisers and network, joined."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dp_ros.contract import Contract
+from dp_ros.diffusion.denoiser import Denoise, Denoiser
+from dp_ros.diffusion.levels import NoiseLevels
+from dp_ros.errors import ContractError
+from dp_ros.model.network import Context, Network
+from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.normalizer import Normalizer
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Everything that a checkpoint holds, ready to run.
+
+    Attributes:
+        contract: fields, units, timing.
+        config: sizes, noise range, default control.
+        network: F, in eval mode.
+        proprio: normaliser of measured joint positions.
+        action: normaliser of commanded joint positions.
+        device: where the network lives.
+    """
+
+    contract: Contract
+    config: PolicyConfig
+    network: Network
+    proprio: Normalizer
+    action: Normalizer
+    device: torch.device
+
+    @property
+    def denoiser(self) -> Denoiser:
+        """Preconditioning; actions are standardised, so sigma_data is 1."""
+        return Denoiser(1.0)
+
+    @property
+    def levels(self) -> NoiseLevels:
+        """One level per tick that an action waits in the buffer: L = Tp / Ta."""
+        return noise_levels(self.contract, self.config)
+
+    @torch.inference_mode()
+    def encode(self, proprio: np.ndarray, images: Mapping[str, np.ndarray]) -> Context:
+        """Encode one observation.
+
+        Args:
+            proprio: (To, S) joint positions, SI units, the contract's joint order.
+            images: camera name to (To, H, W, 3) uint8.
+
+        Raises:
+            ContractError: a field is missing or has another shape.
+        """
+        self._check(proprio, images)
+        state_BOS = self.proprio.encode(torch.as_tensor(proprio))[None].to(self.device)
+        pictures = {
+            c.name: torch.as_tensor(images[c.name])[None].to(self.device) for c in self.contract.cameras
+        }
+        return self.network.encode(state_BOS, pictures)
+
+    def denoise(self, context: Context) -> Denoise:
+        """D(x; sigma) for one encoded observation."""
+        return self.denoiser.bind(self.network, context)
+
+    def to_tokens(self, actions: Tensor) -> Tensor:
+        """(..., Tp, A) in SI units to standardised action tokens (..., T, P)."""
+        return fold(self.action.encode(actions), self.config.network.actions_per_token)
+
+    def to_actions(self, tokens_BTP: Tensor) -> Tensor:
+        """Standardised action tokens (..., T, P) to (..., Tp, A) in SI units, float64 on the CPU."""
+        return self.action.decode(unfold(tokens_BTP.cpu(), self.config.network.actions_per_token))
+
+    def hold_tokens(self, proprio: np.ndarray) -> Tensor:
+        """Action tokens (1, T, P) that hold the newest measured pose over the whole horizon."""
+        pose = torch.as_tensor(proprio[-1]).double()
+        return self.to_tokens(pose.expand(1, self.contract.timing.pred_horizon, -1)).to(self.device)
+
+    def _check(self, proprio: np.ndarray, images: Mapping[str, np.ndarray]) -> None:
+        steps = self.contract.timing.obs_horizon
+        wanted = {'proprio': (steps, len(self.contract.joint_names))}
+        wanted |= {f'image {c.name!r}': (steps, *c.size, 3) for c in self.contract.cameras}
+        got = {'proprio': proprio.shape} | {f'image {name!r}': i.shape for name, i in images.items()}
+        wrong = [f'{k}: expected {v}, got {got.get(k)}' for k, v in wanted.items() if got.get(k) != v]
+        if wrong:
+            raise ContractError('observation does not fit the contract: ' + '; '.join(wrong))
+
+
+def fold(actions: Tensor, per_token: int) -> Tensor:
+    """(..., Tp, A) to (..., Tp / per_token, per_token * A)."""
+    return actions.unflatten(-2, (-1, per_token)).flatten(-2)
+
+
+def unfold(tokens: Tensor, per_token: int) -> Tensor:
+    """The inverse of :func:`fold`."""
+    return tokens.unflatten(-1, (per_token, -1)).flatten(-3, -2)
+
+
+def noise_levels(contract: Contract, config: PolicyConfig) -> NoiseLevels:
+    """The levels that follow from a contract's horizons and a configured noise range."""
+    timing = contract.timing
+    return NoiseLevels(
+        count=timing.pred_horizon // timing.action_horizon,
+        sigma_min=config.diffusion.sigma_min,
+        sigma_max=config.diffusion.sigma_max,
+    )
+
+
+def build_network(contract: Contract, config: PolicyConfig) -> Network:
+    """A fresh network with the shapes that the contract asks for."""
+    return Network(
+        config.network,
+        cameras=tuple(c.name for c in contract.cameras),
+        proprio_dim=len(contract.joint_names),
+        action_dim=len(contract.joint_names),
+        pred_horizon=contract.timing.pred_horizon,
+        obs_horizon=contract.timing.obs_horizon,
+    )

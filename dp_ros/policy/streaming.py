@@ -1,0 +1,186 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Policies in motion: an observation in, an action chunk out."""
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from dp_ros.action.chunk import ActionChunk
+from dp_ros.diffusion.rolling_buffer import RollingBuffer, advance
+from dp_ros.diffusion.samplers import SAMPLERS
+from dp_ros.model.network import Context
+from dp_ros.observation.observation import Observation
+from dp_ros.policy.config import ControlConfig
+from dp_ros.policy.policy import Policy
+
+
+class Controller(ABC):
+    """What the nodes and the rollout drive: :meth:`reset` starts an epoch, :meth:`tick` makes a chunk.
+
+    Attributes:
+        policy: the policy.
+        epoch: counts resets; every chunk carries it, so that what was predicted before a reset can be dropped.
+        stage_ms: milliseconds that the last tick spent in 'encode', 'network' and 'decode'.
+    """
+
+    def __init__(self, policy: Policy, control: ControlConfig, seed: int = 0):
+        self.policy = policy
+        self.control = control
+        self.seed = seed
+        self.epoch = 0
+        self.seq = 0
+        self.stage_ms: dict[str, float] = {}
+        self._generator = torch.Generator()
+        self.reset()
+
+    @property
+    def tick_ns(self) -> int:
+        """Time between two ticks."""
+        timing = self.policy.contract.timing
+        return (self.control.execute or timing.action_horizon) * timing.period_ns
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begin a new epoch: forget the past, and draw noise that depends on the seed and the epoch alone."""
+        if seed is not None:
+            self.seed, self.epoch = seed, 0
+        self.epoch += 1
+        self.seq = 0
+        # Not the built-in hash(): it differs between processes for some types and this must not.
+        self._generator.manual_seed((self.seed * 1_000_003 + self.epoch) % (1 << 63))
+
+    @torch.inference_mode()
+    def tick(self, observation: Observation) -> ActionChunk:
+        """Predict the chunk that starts at the observation's stamp.
+
+        Raises:
+            ContractError: the observation does not fit the contract.
+        """
+        start = time.perf_counter()
+        context = self.policy.encode(observation.proprio, observation.images)
+        self._synchronise()
+        encoded = time.perf_counter()
+        tokens_BTP = self._denoise(context, observation)
+        self._synchronise()
+        denoised = time.perf_counter()
+        positions = self.policy.to_actions(tokens_BTP)[0].numpy()
+        contract = self.policy.contract
+        chunk = ActionChunk(
+            stamp_ns=observation.stamp_ns,
+            period_ns=contract.timing.period_ns,
+            joint_names=contract.joint_names,
+            positions=positions,
+            contract_hash=contract.hash,
+            epoch=self.epoch,
+            seq=self.seq,
+        )
+        self.seq += 1
+        self.stage_ms = {
+            'encode': 1e3 * (encoded - start),
+            'network': 1e3 * (denoised - encoded),
+            'decode': 1e3 * (time.perf_counter() - denoised),
+        }
+        return chunk
+
+    @abstractmethod
+    def _denoise(self, context: Context, observation: Observation) -> Tensor:
+        """Denoised action tokens (1, T, P) for an encoded observation."""
+
+    def _synchronise(self) -> None:
+        if self.policy.device.type == 'cuda':
+            torch.cuda.synchronize(self.policy.device)
+
+    def _full_denoise(self, context: Context, steps: int) -> Tensor:
+        levels, network = self.policy.levels, self.policy.network
+        noise_BTP = torch.randn(1, network.num_tokens, network.token_dim, generator=self._generator)
+        sample = SAMPLERS[self.control.sampler]
+        start_BTP = (levels.sigma_max * noise_BTP).to(self.policy.device)
+        return sample(self.policy.denoise(context), start_BTP, levels.table(steps).to(self.policy.device))
+
+
+class StreamingPolicy(Controller):
+    """Streaming denoising: one network evaluation a tick yields the next Ta clean actions.
+
+    Args:
+        policy: a loaded policy.
+        seed: seed of the noise.
+        evaluations: network evaluations a tick; None takes the checkpoint's.
+        buffer_start: 'hold', 'denoise' or 'noise'; None takes the checkpoint's.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        seed: int = 0,
+        evaluations: int | None = None,
+        buffer_start: str | None = None,
+    ):
+        control = policy.config.control
+        control = replace(
+            control,
+            mode='streaming',
+            execute=0,
+            evaluations=control.evaluations if evaluations is None else evaluations,
+            buffer_start=control.buffer_start if buffer_start is None else buffer_start,
+        )
+        self._buffer: RollingBuffer | None = None
+        super().__init__(policy, control, seed)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begin a new epoch with an empty buffer."""
+        super().reset(seed)
+        self._buffer = None
+
+    def _denoise(self, context: Context, observation: Observation) -> Tensor:
+        if self._buffer is None:
+            self._buffer = self._start(context, observation)
+        denoise = self.policy.denoise(context)
+        clean_BTP, self._buffer = advance(self._buffer, denoise, self._generator, self.control.evaluations)
+        return clean_BTP
+
+    def _start(self, context: Context, observation: Observation) -> RollingBuffer:
+        levels = self.policy.levels
+        if self.control.buffer_start == 'denoise':
+            guess_BTP = self._full_denoise(context, levels.count)
+        else:
+            guess_BTP = self.policy.hold_tokens(observation.proprio)
+            if self.control.buffer_start == 'noise':
+                guess_BTP = torch.zeros_like(guess_BTP)
+        return RollingBuffer.from_clean(guess_BTP, levels, self._generator)
+
+
+class ChunkPolicy(Controller):
+    """The usual way: a fresh chunk from pure noise each time, of which the first ``execute`` actions are used."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        seed: int = 0,
+        evaluations: int | None = None,
+        execute: int | None = None,
+        sampler: str | None = None,
+    ):
+        control = policy.config.control
+        super().__init__(
+            policy,
+            replace(
+                control,
+                mode='chunk',
+                evaluations=control.evaluations if evaluations is None else evaluations,
+                execute=control.execute if execute is None else execute,
+                sampler=control.sampler if sampler is None else sampler,
+            ),
+            seed,
+        )
+
+    def _denoise(self, context: Context, observation: Observation) -> Tensor:
+        return self._full_denoise(context, self.control.evaluations)
+
+
+def make_controller(policy: Policy, seed: int = 0) -> Controller:
+    """The controller that the checkpoint asks for."""
+    return {'streaming': StreamingPolicy, 'chunk': ChunkPolicy}[policy.config.control.mode](policy, seed=seed)

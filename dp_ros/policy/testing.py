@@ -1,0 +1,43 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A tiny untrained checkpoint, for tests of everything around the network."""
+
+from pathlib import Path
+
+import torch
+
+from dp_ros.contract import Contract
+from dp_ros.model.network import NetworkConfig
+from dp_ros.policy.checkpoint import save_checkpoint
+from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.normalizer import Normalizer
+from dp_ros.policy.policy import Policy, build_network
+
+
+def tiny_policy(contract: Contract, seed: int = 0) -> Policy:
+    """A small policy with random weights whose actions stay within a few hundredths of its mean pose."""
+    config = PolicyConfig(
+        network=NetworkConfig(
+            width=16, depth=1, heads=2, camera_points=8, camera_tokens=2,
+            actions_per_token=contract.timing.action_horizon,
+        ),
+        provenance={'note': 'untrained, for tests'},
+    )  # fmt: skip
+    joints = len(contract.joint_names)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_network(contract, config).eval()
+        for parameter in network.parameters():  # the zero-initialised parts too, so that every input matters
+            parameter.data.add_(0.05 * torch.randn_like(parameter))
+    normalizer = Normalizer(torch.zeros(joints, dtype=torch.float64), torch.full((joints,), 0.02).double())
+    return Policy(contract, config, network, normalizer, normalizer, torch.device('cpu'))
+
+
+def tiny_checkpoint(directory: Path, contract: Contract, seed: int = 0) -> Path:
+    """Write the tiny policy as a checkpoint and return its directory."""
+    example = contract.example()
+    golden = {'proprio': torch.as_tensor(example['proprio'])}
+    golden |= {f'images.{name}': torch.as_tensor(image) for name, image in example['images'].items()}
+    save_checkpoint(Path(directory), tiny_policy(contract, seed), golden, '# A tiny untrained policy for tests\n')
+    return Path(directory)
