@@ -19,7 +19,8 @@ def test_brake_is_a_constant_deceleration_within_the_bound():
         limit = rng.uniform(0.5, 20.0, size=5)
         duration_ns, rest = brake_tail(p, v, limit, 20 * MS)
         seconds = duration_ns * 1e-9
-        assert duration_ns >= 20 * MS and duration_ns % (20 * MS) == 0
+        assert duration_ns >= 20 * MS
+        assert duration_ns % (20 * MS) == 0
         assert np.all(np.abs(v) / seconds <= limit * (1 + 1e-6))
         # one step less would not do, or is less than the controller's period
         assert duration_ns == 20 * MS or np.any(np.abs(v) / (seconds - 0.02) > limit)

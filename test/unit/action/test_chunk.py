@@ -70,7 +70,7 @@ def test_split_and_join_are_inverse():
 
 def test_join_refuses_arms_that_do_not_belong_together():
     parts = chunk().split(BODY)
-    with pytest.raises(ChunkError, match="arms must be .*'right'"):
+    with pytest.raises(ChunkError, match=r"arms must be .*'right'"):
         ActionChunk.join(BODY, {'left': parts['left']})
     with pytest.raises(ChunkError, match='stamp_ns of arm'):
         ActionChunk.join(BODY, {**parts, 'right': chunk(stamp_ns=6).split(BODY)['right']})

@@ -1,0 +1,286 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Streams in, one aligned observation out.
+
+The rule of time: t_obs is the oldest of the cameras' newest stamps. Every camera gives the frame nearest to
+t_obs, the joints are interpolated at t_obs, and the history stands at t_obs - k * period by the same rule.
+Nothing is extrapolated and nothing is filled with zeros: what is missing, old, skewed or from the future is
+an error that names the stream, its age and the limit. Only before the first sample (start, or after a pause)
+the first one is repeated.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dp_ros.contract import Contract
+from dp_ros.errors import MessageError, StaleObservationError
+from dp_ros.observation.camera_stream import FrozenWatch, Image, LazyFrame
+from dp_ros.observation.limits import ObservationLimits
+from dp_ros.observation.observation import Observation
+from dp_ros.observation.stream_buffer import Pushed, StreamBuffer
+
+NAME_MAPS = 16
+
+
+class ObservationBuffer:
+    """Short memories of all streams of a contract. Pushing and observing may happen in different threads."""
+
+    def __init__(self, contract: Contract, limits: ObservationLimits | None = None) -> None:
+        self.contract = contract
+        self.limits = limits = limits or ObservationLimits()
+        self._lock = threading.Lock()
+        self._counters: Counter[str] = Counter()
+        timing = contract.timing
+        horizon = (timing.obs_horizon - 1) * timing.period_ns + limits.max_image_age_ns
+        jump = limits.backward_jump_ns
+        self._cameras = {
+            c.name: StreamBuffer[LazyFrame](horizon + limits.max_camera_skew_ns, jump)
+            for c in contract.cameras
+        }
+        # One stream per joint: a message may carry one arm, both, or a single gripper.
+        horizon += limits.max_joint_age_ns + limits.joint_gap_ns
+        self._joints = [StreamBuffer[float](horizon, jump) for _ in contract.joint_names]
+        self._name_maps: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+        self._frozen = {c.name: FrozenWatch() for c in contract.cameras}
+
+    def push_joints(self, stamp_ns: int, names: Sequence[str], positions: npt.ArrayLike) -> None:
+        """Store joint positions by name, in any order; unknown names are ignored, missing ones may come
+        apart.
+
+        Raises:
+            MessageError: if the lengths differ or a position of the contract's joints is not finite. Nothing
+                of such a message is stored.
+        """
+        values = np.asarray(positions, np.float64).reshape(-1)
+        if len(values) != len(names):
+            self._count('malformed.joints')
+            raise MessageError(f'joint state: {len(names)} names, {len(values)} positions')
+        pairs = self._pairs(tuple(names))
+        bad = [names[i] for _, i in pairs if not np.isfinite(values[i])]
+        if bad:
+            self._count('not_finite.joints')
+            raise MessageError(
+                f'joint state at {stamp_ns} ns: positions of {bad} are not finite; message dropped'
+            )
+
+        def push() -> Pushed:
+            return max(
+                (self._joints[joint].push(stamp_ns, float(values[i])) for joint, i in pairs),
+                default=Pushed.NEWEST,
+            )
+
+        with self._lock:
+            self._counters['joints'] += 1
+            self._stored('joints', push)
+
+    def push_image(self, camera: str, stamp_ns: int, decode: Callable[[], Image]) -> None:
+        """Store a frame; ``decode`` returns (Hs, Ws, 3) uint8 RGB and is called at most once, if it is used.
+
+        Raises:
+            MessageError: for a camera that the contract does not have.
+        """
+        if camera not in self._cameras:
+            raise MessageError(f'unknown camera {camera!r}; legal: {list(self._cameras)}')
+        described = next(c for c in self.contract.cameras if c.name == camera)
+        frame = LazyFrame(described, decode)
+        with self._lock:
+            self._counters[f'images.{camera}'] += 1
+            self._stored(camera, lambda: self._cameras[camera].push(stamp_ns, frame))
+
+    def newest_observation_ns(self) -> int | None:
+        """t_obs of the observation that could be made now, or None while a stream has not begun."""
+        with self._lock:
+            return self._observation_ns()
+
+    def ages(self, now_ns: int) -> dict[str, int | None]:
+        """Age of the newest sample of ``'joints'`` (the oldest joint) and of each camera; None: never
+        seen."""
+        with self._lock:
+            newest = {'joints': self._newest_joints_ns()}
+            newest.update({name: stream.newest_ns for name, stream in self._cameras.items()})
+        return {name: None if stamp is None else now_ns - stamp for name, stamp in newest.items()}
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Messages, duplicates, refusals and clock jumps since the start, by ``kind`` or ``kind.stream``."""
+        with self._lock:
+            return dict(self._counters)
+
+    def clear(self) -> None:
+        """Forget all samples, as at a reset or after a jump of the clock. Counters go on."""
+        with self._lock:
+            self._clear()
+
+    def observe(self, now_ns: int) -> Observation:
+        """Assemble the newest observation.
+
+        Args:
+            now_ns: ROS time, for the ages.
+
+        Raises:
+            StaleObservationError: a stream is silent, stale, skewed, frozen, or from the future, or the
+                joints have not reached t_obs yet.
+            MessageError: a needed image cannot be decoded; it is dropped and counted.
+        """
+        try:
+            with self._lock:
+                stamp_ns = self._checked_observation_ns(now_ns)
+                steps = range(self.contract.timing.obs_horizon)
+                wanted = [(k, stamp_ns - k * self.contract.timing.period_ns) for k in reversed(steps)]
+                ages: dict[str, int] = {}
+                proprio = np.array([self._joints_at(k, at, now_ns, ages) for k, at in wanted], np.float32)
+                frames = {
+                    name: [self._frame_at(name, k, at, now_ns, ages) for k, at in wanted]
+                    for name in self._cameras
+                }
+            images = {name: self._decoded(name, chosen) for name, chosen in frames.items()}
+        except StaleObservationError:
+            self._count('refused_observations')
+            raise
+        proprio.setflags(write=False)
+        self._count('observations')
+        return Observation(stamp_ns, proprio, images, ages)
+
+    def _pairs(self, names: tuple[str, ...]) -> list[tuple[int, int]]:
+        """(joint of the contract, place in the message) of every joint that the message carries."""
+        pairs = self._name_maps.get(names)
+        if pairs is None:
+            if len(self._name_maps) >= NAME_MAPS:  # somebody shuffles the names of every message
+                self._name_maps.clear()
+            place = {name: i for i, name in enumerate(names)}
+            pairs = [(joint, place[n]) for joint, n in enumerate(self.contract.joint_names) if n in place]
+            self._name_maps[names] = pairs
+        return pairs
+
+    def _stored(self, stream: str, push: Callable[[], Pushed]) -> None:
+        outcome = push()
+        if outcome is Pushed.BACKWARD_JUMP:
+            self._counters['clock_jumps'] += 1
+            self._clear()
+            push()
+        elif outcome is not Pushed.NEWEST:
+            self._counters[f'{outcome.name.lower()}.{stream}'] += 1
+
+    def _clear(self) -> None:
+        for camera in self._cameras.values():
+            camera.clear()
+        for joint in self._joints:
+            joint.clear()
+        self._frozen = {name: FrozenWatch() for name in self._frozen}
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            self._counters[name] += 1
+
+    def _newest_joints_ns(self) -> int | None:
+        return _oldest([stream.newest_ns for stream in self._joints])
+
+    def _observation_ns(self) -> int | None:
+        if not self._cameras:
+            return self._newest_joints_ns()
+        return _oldest([stream.newest_ns for stream in self._cameras.values()])
+
+    def _checked_observation_ns(self, now_ns: int) -> int:
+        limits = self.limits
+        joints: dict[str, StreamBuffer[Any]] = {
+            f'joint {name!r}': stream
+            for name, stream in zip(self.contract.joint_names, self._joints, strict=True)
+        }
+        cameras: dict[str, StreamBuffer[Any]] = {f'camera {n!r}': s for n, s in self._cameras.items()}
+        stamp_ns = self._observation_ns()
+        silent = [what for what, stream in (cameras | joints).items() if not len(stream)]
+        if silent or stamp_ns is None:
+            raise StaleObservationError(f'nothing received yet from {", ".join(silent)}')
+        for what, stream in (cameras | joints).items():
+            limit = limits.max_image_age_ns if what in cameras else limits.max_joint_age_ns
+            age = now_ns - (stream.newest_ns or 0)
+            if age > limit:
+                hung = f'; {stream.repeats} messages repeated its stamp' if stream.repeats else ''
+                raise StaleObservationError(f'{what}: newest is {_ms(age)} old, limit {_ms(limit)}{hung}')
+            if -age > limits.max_future_ns:
+                raise StaleObservationError(
+                    f'{what}: stamped {_ms(-age)} in the future, limit {_ms(limits.max_future_ns)}; '
+                    'are the clocks synchronised?'
+                )
+        for what, stream in joints.items():
+            behind = stamp_ns - (stream.newest_ns or 0)
+            if behind > 0:
+                raise StaleObservationError(
+                    f'{what}: not yet at t_obs, newest is {_ms(now_ns - stamp_ns + behind)} old, '
+                    f'limit {_ms(now_ns - stamp_ns)}'
+                )
+        return stamp_ns
+
+    def _joints_at(self, k: int, at_ns: int, now_ns: int, ages: dict[str, int]) -> list[float]:
+        values, oldest_used = [], now_ns
+        for name, stream in zip(self.contract.joint_names, self._joints, strict=True):
+            used = max(at_ns, stream.oldest_ns or 0)
+            pair = stream.bracket(used)
+            assert pair is not None
+            (before_ns, before), (after_ns, after) = pair
+            # At t_obs itself a stream that has only just begun may not stand in for the past either.
+            gap = after_ns - before_ns if k else max(after_ns - before_ns, used - at_ns)
+            if gap > self.limits.joint_gap_ns:
+                raise StaleObservationError(
+                    f'joint {name!r}: {_ms(gap)} without a sample, limit {_ms(self.limits.joint_gap_ns)}'
+                )
+            share = (used - before_ns) / (after_ns - before_ns) if after_ns > before_ns else 0.0
+            values.append(before + share * (after - before))
+            oldest_used = min(oldest_used, used)
+        ages[_key('joints', k)] = now_ns - oldest_used
+        return values
+
+    def _frame_at(
+        self, name: str, k: int, at_ns: int, now_ns: int, ages: dict[str, int]
+    ) -> tuple[int, LazyFrame]:
+        stream, limit = self._cameras[name], self.limits.max_camera_skew_ns
+        found = stream.nearest(max(at_ns, stream.oldest_ns or 0) if k else at_ns, limit)
+        if found is None:
+            nearest = stream.nearest(at_ns, 2**62)
+            assert nearest is not None
+            raise StaleObservationError(
+                f'camera {name!r}: nearest image is {_ms(abs(nearest[0] - at_ns))} off the wanted time '
+                f'(t_obs - {k} periods), limit {_ms(limit)}'
+            )
+        ages[_key(name, k)] = now_ns - found[0]
+        return found
+
+    def _decoded(self, name: str, chosen: list[tuple[int, LazyFrame]]) -> Image:
+        pixels = []
+        for stamp_ns, frame in chosen:
+            try:
+                pixels.append(frame.pixels())
+            except MessageError as error:
+                with self._lock:
+                    self._counters[f'undecodable.{name}'] += 1
+                    self._cameras[name].discard(stamp_ns)
+                raise MessageError(f'camera {name!r}, image at {stamp_ns} ns: {error}') from error
+        limit = self.limits.frozen_camera_ns
+        unchanged = self._frozen[name].unchanged_ns(chosen[-1][0], pixels[-1]) if limit else 0
+        if unchanged > limit:
+            raise StaleObservationError(
+                f'camera {name!r}: frozen, the pixels have not changed for {_ms(unchanged)}, '
+                f'limit {_ms(limit)}'
+            )
+        stacked = np.stack(pixels)
+        stacked.setflags(write=False)
+        return stacked
+
+
+def _oldest(stamps: list[int | None]) -> int | None:
+    known = [stamp for stamp in stamps if stamp is not None]
+    return min(known) if len(known) == len(stamps) else None
+
+
+def _key(stream: str, k: int) -> str:
+    return f'{stream}[{k}]' if k else stream
+
+
+def _ms(duration_ns: int) -> str:
+    return f'{duration_ns / 1e6:.0f} ms'
