@@ -56,7 +56,7 @@ setup(
     install_requires=[
         'jinja2>=3.0',
         'numpy>=1.26,<3',
-        'opencv-python>=4.8,<5',
+        'opencv-python-headless>=4.8,<5',
         'pyyaml>=6.0',
         'safetensors>=0.4.3',
         'scipy>=1.11,<2',

@@ -201,7 +201,17 @@ class RunRecord:
         return record
 
 
-_PLAIN = ('seed', 'success', 'strict_success', 'max_reward', 'steps', 'latency_ms', 'counters', 'states', 'wall_s')
+_PLAIN = (
+    'seed',
+    'success',
+    'strict_success',
+    'max_reward',
+    'steps',
+    'latency_ms',
+    'counters',
+    'states',
+    'wall_s',
+)
 
 
 def _arrays(episode: EpisodeRecord) -> dict[str, np.ndarray]:
@@ -231,8 +241,7 @@ def _episode(arrays: Any, i: int, plain: dict[str, Any]) -> EpisodeRecord:
         measured=arrays[f'{i}/measured'],
         commanded=arrays[f'{i}/commanded'],
         chunks=[
-            ChunkRecord(int(s), p)
-            for s, p in zip(arrays[f'{i}/chunk_stamps_ns'], positions, strict=True)
+            ChunkRecord(int(s), p) for s, p in zip(arrays[f'{i}/chunk_stamps_ns'], positions, strict=True)
         ],
         frames=[
             FrameRecord(int(s), data[a:b])

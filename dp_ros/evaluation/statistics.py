@@ -72,7 +72,9 @@ class PairedComparison:
 def paired_comparison(first: Sequence[bool], second: Sequence[bool]) -> PairedComparison:
     """Compare successes seed by seed (exact McNemar test: the discordant seeds are fair coin flips under H0)."""
     if len(first) != len(second):
-        raise DpRosError(f'paired_comparison: {len(first)} results against {len(second)}; the seeds must pair')
+        raise DpRosError(
+            f'paired_comparison: {len(first)} results against {len(second)}; the seeds must pair'
+        )
     pairs = [(bool(a), bool(b)) for a, b in zip(first, second, strict=True)]
     only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
     discordant, fewer = only_first + only_second, min(only_first, only_second)

@@ -12,7 +12,9 @@ CONTROL_NS, PERIOD_NS, TICK_NS = 20_000_000, 40_000_000, 160_000_000
 TITLE = 'SYNTHETIC record made by a test, not a measurement'
 
 
-def synthetic_episode(seed: int, success: bool, steps: int = 100, size: tuple[int, int] = (48, 64)) -> EpisodeRecord:
+def synthetic_episode(
+    seed: int, success: bool, steps: int = 100, size: tuple[int, int] = (48, 64)
+) -> EpisodeRecord:
     """An episode of sine waves with a lagging robot and a moving square."""
     rng = np.random.default_rng(seed)
     names = [f'{side}_arm_{joint}' for side in ('left', 'right') for joint in JOINTS]

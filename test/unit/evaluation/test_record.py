@@ -39,7 +39,8 @@ def test_an_episode_without_chunks_and_frames_survives(tmp_path):
     run.episodes[0].chunks, run.episodes[0].frames = [], []
     run.save(tmp_path / 'run.npz')
     back = RunRecord.load(tmp_path / 'run.npz').episodes[0]
-    assert back.chunks == [] and back.frames == []
+    assert back.chunks == []
+    assert back.frames == []
 
 
 def test_a_run_without_episodes_survives(tmp_path):
@@ -93,9 +94,10 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path):
     synthetic_run((True,)).save(path)
     before = path.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))  # writes beyond this fail, as on a full disk
+    # Writes beyond this fail half-way, as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
     try:
-        with pytest.raises(StoreError, match='run.npz: cannot write the run record'):
+        with pytest.raises(StoreError, match=r'run\.npz: cannot write the run record'):
             synthetic_run((True, True)).save(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -34,7 +34,8 @@ def test_wilson_refuses_impossible_counts():
 def test_percentiles_of_a_known_sample():
     result = percentiles(list(range(101)))
     assert (result.count, result.p50, result.p95, result.p99, result.largest) == (101, 50, 95, 99, 100)
-    assert math.isnan(percentiles([]).p50) and percentiles([]).count == 0
+    assert math.isnan(percentiles([]).p50)
+    assert percentiles([]).count == 0
 
 
 def test_mcnemar_equals_the_binomial_test():
