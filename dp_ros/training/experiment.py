@@ -1,0 +1,113 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""An experiment file: everything that decides a training run, resolved in full into the checkpoint."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dp_ros.errors import ConfigError
+from dp_ros.model.network import NetworkConfig
+from dp_ros.policy.config import ControlConfig, DiffusionConfig, build, check_keys
+
+PRECISIONS = ('auto', 'fp32', 'bf16')
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The optimisation.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: observations per step, over all processes.
+        noise_draws: noised chunks per observation; the encoder's work is shared among them.
+        buffer_share: share of chunks noised like the streaming buffer; the rest has one level (densities.py).
+        learning_rate: peak of the cosine; weight decay acts on matrices only.
+        warmup_steps: linear warm-up.
+        ema_decay: of the weights that ship.
+        validation_episodes: held out, the last ones of the store.
+        precision: 'auto' is bfloat16 autocast where the hardware multiplies it natively, else float32.
+        validate_every, snapshot_every: in steps.
+        seed: of weights, batches and noise; the whole run follows from it.
+    """
+
+    steps: int
+    batch_size: int = 64
+    noise_draws: int = 2
+    buffer_share: float = 0.5
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    validation_episodes: int = 10
+    precision: str = 'auto'
+    validate_every: int = 250
+    snapshot_every: int = 250
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for key in ('steps', 'batch_size', 'noise_draws', 'validate_every', 'snapshot_every'):
+            if getattr(self, key) < 1:
+                raise ConfigError(f'training.{key} must be at least 1, got {getattr(self, key)}')
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f'training.precision must be one of {PRECISIONS}, got {self.precision!r}')
+        if not 0.0 <= self.buffer_share <= 1.0:
+            raise ConfigError(f'training.buffer_share must lie in [0, 1], got {self.buffer_share}')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One training run.
+
+    Attributes:
+        name: of the run; names the checkpoint directory.
+        store: the episode store; relative paths start where the command runs.
+        network, diffusion, control, training: see the classes.
+    """
+
+    name: str
+    store: str
+    network: NetworkConfig
+    diffusion: DiffusionConfig
+    control: ControlConfig
+    training: TrainingConfig
+    description: str = field(default='')
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, with every default written out."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str = 'experiment') -> 'Experiment':
+        """Strictly from plain data."""
+        sections: dict[str, type[Any]] = {
+            'network': NetworkConfig,
+            'diffusion': DiffusionConfig,
+            'control': ControlConfig,
+            'training': TrainingConfig,
+        }
+        data = check_keys(data, {'name', 'store', 'description', *sections}, where)
+        missing = sorted({'name', 'store', 'training'} - set(data))
+        if missing:
+            raise ConfigError(f'{where}: missing keys {missing}')
+        built = {key: build(kind, data.get(key, {}), f'{where}.{key}') for key, kind in sections.items()}
+        texts = {key: data.get(key, '') for key in ('name', 'store', 'description')}
+        wrong = [key for key, value in texts.items() if not isinstance(value, str)]
+        if wrong:
+            raise ConfigError(f'{where}: {wrong} must be text')
+        return cls(**texts, **built)
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> 'Experiment':
+        """Read an experiment file; every problem is a ConfigError with file and key path."""
+        try:
+            data = yaml.safe_load(Path(path).read_text())
+        except OSError as error:
+            raise ConfigError(f'{path}: cannot read the experiment: {error.strerror}') from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f'{path}: not valid YAML: {error}') from error
+        return cls.from_dict(data, where=str(path))

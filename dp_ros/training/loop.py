@@ -1,0 +1,203 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The one training loop."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from dp_ros.data.demonstrations import Demonstrations
+from dp_ros.data.episode_store import EpisodeStore
+from dp_ros.diffusion.densities import LevelDensity
+from dp_ros.diffusion.levels import NoiseLevels
+from dp_ros.errors import ConfigError
+from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.normalizer import Normalizer
+from dp_ros.policy.policy import Policy, build_network, fold, noise_levels
+from dp_ros.training.distributed import World, world
+from dp_ros.training.experiment import Experiment
+from dp_ros.training.loss import DenoisingLoss, draw_batch
+from dp_ros.training.optimiser import learning_rate, make_optimiser, update_average
+from dp_ros.training.snapshot import load_snapshot, save_snapshot
+from dp_ros.training.validation import validate
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What training and validation read, and the statistics of the training part."""
+
+    training: Demonstrations
+    validation: Demonstrations
+    proprio: Normalizer
+    action: Normalizer
+
+
+def train(
+    experiment: Experiment, out: Path, device: str = 'cpu', stop_after: int | None = None
+) -> Policy:
+    """Train, or go on from ``out/snapshot.safetensors``; the result depends on the experiment alone.
+
+    Args:
+        experiment: the resolved experiment.
+        out: directory of snapshot and TensorBoard files.
+        device: of the network.
+        stop_after: stop (with a snapshot) after this many steps in total, as a kill would.
+
+    Returns:
+        The policy with averaged weights.
+
+    Raises:
+        ConfigError: the experiment cannot be run on this store or machine.
+        CheckpointError: no space for a snapshot; the older one is kept.
+    """
+    with world(device) as place:
+        return _train(experiment, out, place, stop_after)
+
+
+def load_data(experiment: Experiment) -> TrainingData:
+    """Read the store, hold out its last episodes, fit the normalisers on the rest."""
+    with EpisodeStore.open(Path(experiment.store)) as store:
+        held_out = experiment.training.validation_episodes
+        if not 0 < held_out < len(store):
+            raise ConfigError(
+                f'training.validation_episodes must lie between 1 and {len(store) - 1} '
+                f'(the store {experiment.store} holds {len(store)} episodes), got {held_out}'
+            )
+        episodes = list(store)
+        training = Demonstrations(store.contract, episodes[:-held_out])
+        validation = Demonstrations(store.contract, episodes[-held_out:])
+    contract = training.contract
+    return TrainingData(
+        training,
+        validation,
+        Normalizer.fit(contract, training.proprio),
+        Normalizer.fit(contract, training.actions),
+    )
+
+
+def _train(experiment: Experiment, out: Path, place: World, stop_after: int | None) -> Policy:
+    config = experiment.training
+    data = load_data(experiment)
+    contract = data.training.contract
+    if config.batch_size < place.size:
+        raise ConfigError(f'training.batch_size ({config.batch_size}) is less than one per process')
+    torch.manual_seed(config.seed)
+    policy_config = PolicyConfig(
+        network=experiment.network,
+        diffusion=experiment.diffusion,
+        control=experiment.control,
+        provenance={'experiment': experiment.to_dict()},
+    )
+    network = build_network(contract, policy_config).to(place.device)
+    average = {k: v.detach().clone().float() for k, v in network.state_dict().items()}
+    optimiser = make_optimiser(network, config)
+    out.mkdir(parents=True, exist_ok=True)
+    snapshot = out / 'snapshot.safetensors'
+    identity = json.dumps(experiment.to_dict(), sort_keys=True)
+    done = load_snapshot(snapshot, network, average, optimiser, identity) if snapshot.exists() else 0
+    loss_module: nn.Module = DenoisingLoss(network)
+    if place.size > 1:
+        loss_module = nn.parallel.DistributedDataParallel(loss_module)
+    autocast = autocast_for(config.precision, place.device)
+    levels = noise_levels(contract, policy_config)
+    last = config.steps if stop_after is None else min(stop_after, config.steps)
+
+    def averaged() -> Policy:
+        copy = build_network(contract, policy_config).to(place.device)
+        copy.load_state_dict(average)
+        return Policy(contract, policy_config, copy.eval(), data.proprio, data.action, place.device)
+
+    writer = SummaryWriter(str(out), purge_step=done) if place.is_main else None
+    progress = tqdm(total=config.steps, initial=done, desc=experiment.name, unit='step', disable=not place.is_main)
+    running, since = torch.zeros(()), time.perf_counter()
+    try:
+        for step in range(done, last):
+            loss = _step(step, experiment, data, levels, loss_module, optimiser, place, autocast)
+            update_average(average, network, step, config.ema_decay)
+            running += loss
+            progress.update()
+            if (step + 1) % 50 == 0 and writer is not None:
+                mean = float(running) / 50
+                progress.set_postfix(loss=f'{mean:.4f}')
+                writer.add_scalar('loss/training', mean, step + 1)
+                writer.add_scalar('seconds_per_step', (time.perf_counter() - since) / 50, step + 1)
+                running, since = torch.zeros(()), time.perf_counter()
+            if ((step + 1) % config.validate_every == 0 or step + 1 == config.steps) and writer is not None:
+                figures = validate(averaged(), data.validation)
+                for name, value in figures.items():
+                    writer.add_scalar(f'validation/{name}', value, step + 1)
+                tqdm.write(
+                    f'step {step + 1}: ' + ', '.join(f'{k} {v:.4g}' for k, v in figures.items())
+                )
+            if ((step + 1) % config.snapshot_every == 0 or step + 1 == last) and place.is_main:
+                save_snapshot(snapshot, step + 1, network, average, optimiser, identity)
+    finally:
+        progress.close()
+        if writer is not None:
+            writer.close()
+    return averaged()
+
+
+def _step(
+    step: int,
+    experiment: Experiment,
+    data: TrainingData,
+    levels: NoiseLevels,
+    loss_module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    place: World,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> Tensor:
+    config = experiment.training
+    per_token = experiment.network.actions_per_token
+    index_B, generator = draw_batch(config.seed, step, len(data.training), config.batch_size)
+    rows = place.slice(config.batch_size)
+    chunks = slice(rows.start * config.noise_draws, rows.stop * config.noise_draws)
+    windows = data.training.windows(index_B[rows])
+    clean_BTP = fold(data.action.encode(windows.actions), per_token)
+    valid_BTP = fold(windows.valid[..., None].expand(windows.actions.shape), per_token)
+    total, (tokens, values) = config.batch_size * config.noise_draws, clean_BTP.shape[1:]
+    level_RT = LevelDensity(buffer_share=config.buffer_share).levels(total, tokens, levels, generator)
+    noise_RTP = torch.randn(total, tokens, values, generator=generator)
+    for group in optimiser.param_groups:
+        group['lr'] = learning_rate(step, config)
+
+    def move(x: Tensor) -> Tensor:
+        return x.to(place.device, non_blocking=True)
+
+    with autocast():
+        loss_R = loss_module(
+            move(data.proprio.encode(windows.proprio)),
+            {name: move(image) for name, image in windows.images.items()},
+            move(clean_BTP),
+            move(valid_BTP),
+            move(levels.sigma(level_RT[chunks])),
+            move(noise_RTP[chunks]),
+        )
+    loss = loss_R.mean()
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(loss_module.parameters(), config.gradient_clip)
+    optimiser.step()
+    return place.mean(loss.detach()).cpu()
+
+
+def autocast_for(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[object]]:
+    """Bfloat16 autocast, or nothing; 'auto' asks the hardware (emulated bfloat16 is a hundred times slower)."""
+    if precision == 'auto':
+        if device.type == 'cuda':
+            precision = 'bf16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'fp32'
+        else:
+            precision = 'bf16' if torch.cpu._is_avx512_bf16_supported() else 'fp32'
+    if precision == 'bf16':
+        return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext

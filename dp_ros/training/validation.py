@@ -1,0 +1,40 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Figures on held-out episodes, with the same windows and the same noise each time."""
+
+import torch
+
+from dp_ros.data.demonstrations import Demonstrations
+from dp_ros.diffusion.densities import LevelDensity
+from dp_ros.policy.policy import Policy, fold, unfold
+
+
+@torch.inference_mode()
+def validate(policy: Policy, data: Demonstrations, windows: int = 256) -> dict[str, float]:
+    """Denoising loss at the buffer's levels and at shared levels, and the error of a guess from pure noise.
+
+    """
+    generator = torch.Generator().manual_seed(0)
+    index_B = torch.randint(len(data), (min(windows, len(data)),), generator=generator)
+    batch = data.windows(index_B)
+    per_token, device = policy.config.network.actions_per_token, policy.device
+    clean_BTP = fold(policy.action.encode(batch.actions), per_token).to(device)
+    valid_BTP = fold(batch.valid[..., None].expand(batch.actions.shape), per_token).to(device)
+    context = policy.network.encode(
+        policy.proprio.encode(batch.proprio).to(device), {k: v.to(device) for k, v in batch.images.items()}
+    )
+    noise_BTP = torch.randn(clean_BTP.shape, generator=generator).to(device)
+    figures = {}
+    for name, share in (('loss_buffer', 1.0), ('loss_shared', 0.0)):
+        density = LevelDensity(buffer_share=share)
+        level_BT = density.levels(*clean_BTP.shape[:2], policy.levels, generator)
+        sigma_BT = policy.levels.sigma(level_BT).to(device)
+        rows = policy.denoiser.loss(policy.network, clean_BTP, sigma_BT, noise_BTP, valid_BTP, context)
+        figures[name] = float(rows.mean())
+    # From pure noise in one evaluation: how much of the future the observation alone explains.
+    top_BT = torch.full(clean_BTP.shape[:2], policy.levels.sigma_max, device=device)
+    guess_BTP = policy.denoise(context)(policy.levels.sigma_max * noise_BTP, top_BT)
+    error = (unfold(guess_BTP - clean_BTP, per_token) ** 2)[batch.valid.to(device)]
+    figures['rms_from_noise'] = float(error.mean().sqrt())
+    return figures
