@@ -1,0 +1,37 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Number fields of messages: rclpy keeps array.array, bag readers numpy, others lists or bytes."""
+
+from array import array
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Scalar = TypeVar('Scalar', np.uint8, np.float64)
+
+TYPE_CODES = {'uint8': 'B', 'float64': 'd'}
+
+
+def read(field: Any, dtype: type[Scalar]) -> npt.NDArray[Scalar]:
+    """Return the field as a flat read-only array, without a copy where it is a buffer of that type."""
+    if isinstance(field, np.ndarray):
+        values = np.asarray(field, dtype).reshape(-1).view()
+    elif isinstance(field, bytes | bytearray | memoryview) or (
+        isinstance(field, array) and field.typecode == TYPE_CODES[np.dtype(dtype).name]
+    ):
+        values = np.frombuffer(field, dtype)
+    else:
+        values = np.array(field, dtype).reshape(-1)
+    values.setflags(write=False)
+    return values
+
+
+def like(field: Any, values: npt.NDArray[Scalar]) -> Any:
+    """Return the values as what the field holds already: array.array for rclpy, else a numpy array."""
+    if not isinstance(field, array):
+        return values.copy()
+    out = array(TYPE_CODES[values.dtype.name])
+    out.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return out

@@ -1,0 +1,149 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""trajectory_msgs JointTrajectory: chunks from the policy, windows to controllers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dp_ros.action.chunk import ActionChunk, parse_id
+from dp_ros.action.window import Window
+from dp_ros.errors import MessageError
+from dp_ros.messages.sequences import like, read
+from dp_ros.messages.stamps import fill_time, header_ns, to_ns
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """A decoded JointTrajectory.
+
+    Attributes:
+        stamp_ns: header stamp.
+        frame_id: header frame; chunks and windows carry the chunk's id there.
+        joint_names: A names.
+        times_ns: (N,) int64, time from start of each point.
+        positions: (N, A).
+        velocities: (N, A), or None if no point has any.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    joint_names: tuple[str, ...]
+    times_ns: npt.NDArray[np.int64]
+    positions: Array
+    velocities: Array | None
+
+
+def decode_trajectory(message: Any) -> Trajectory:
+    """Decode a JointTrajectory with positions, and velocities in all points or in none.
+
+    Raises:
+        MessageError: if a point does not have one number for each joint. An empty trajectory is legal here.
+    """
+    names, points = tuple(message.joint_names), message.points
+    positions = _stack(points, 'positions', len(names))
+    moving = any(len(point.velocities) for point in points)
+    return Trajectory(
+        header_ns(message),
+        str(message.header.frame_id),
+        names,
+        np.array([to_ns(point.time_from_start) for point in points], np.int64),
+        positions,
+        _stack(points, 'velocities', len(names)) if moving else None,
+    )
+
+
+def decode_chunk(message: Any) -> ActionChunk:
+    """Decode an action chunk: at least two points at 0, period, 2 * period, ...; the id in frame_id.
+
+    Values are not judged here; the gates do that.
+
+    Raises:
+        MessageError: if the points are not equally spaced from 0, or the id is malformed.
+    """
+    trajectory = decode_trajectory(message)
+    times = trajectory.times_ns
+    if len(times) < 2:
+        raise MessageError(f'a chunk needs at least 2 points to tell its period, got {len(times)}')
+    period_ns = int(times[1])
+    wrong = np.flatnonzero(times != np.arange(len(times)) * period_ns)
+    if period_ns < 1 or wrong.size:
+        i = int(wrong[0]) if wrong.size else 1
+        raise MessageError(
+            f'chunk: point {i} stands at {int(times[i])} ns, must be at {i} periods of {period_ns} ns, more than 0'
+        )
+    contract_hash, epoch, seq = parse_id(trajectory.frame_id)
+    return ActionChunk(
+        trajectory.stamp_ns,
+        period_ns,
+        trajectory.joint_names,
+        trajectory.positions,
+        contract_hash,
+        epoch,
+        seq,
+    )
+
+
+def fill_chunk(message: Any, chunk: ActionChunk, make_point: Callable[[], Any]) -> None:
+    """Write a chunk into a JointTrajectory; ``make_point`` makes empty JointTrajectoryPoint messages."""
+    times = np.arange(len(chunk.positions), dtype=np.int64) * chunk.period_ns
+    _fill(message, chunk.stamp_ns, chunk.id, chunk.joint_names, make_point, times, chunk.positions, None)
+
+
+def fill_window(
+    message: Any, window: Window, joint_names: Sequence[str], frame_id: str, make_point: Callable[[], Any]
+) -> None:
+    """Write a window of these joints into a JointTrajectory, with velocities.
+
+    ``frame_id`` is the id of the chunk that the window follows; controllers do not read it.
+    """
+    _fill(
+        message,
+        window.stamp_ns,
+        frame_id,
+        joint_names,
+        make_point,
+        window.times_ns,
+        window.positions,
+        window.velocities,
+    )
+
+
+def _stack(points: Any, field: str, width: int) -> Array:
+    rows = [read(getattr(point, field), np.float64) for point in points]
+    for i, row in enumerate(rows):
+        if len(row) != width:
+            raise MessageError(f'trajectory: point {i} has {len(row)} {field} for {width} joints')
+    return np.stack(rows) if rows else np.zeros((0, width))
+
+
+def _fill(
+    message: Any,
+    stamp_ns: int,
+    frame_id: str,
+    joint_names: Sequence[str],
+    make_point: Callable[[], Any],
+    times_ns: npt.NDArray[np.int64],
+    positions: Array,
+    velocities: Array | None,
+) -> None:
+    if positions.shape[1] != len(joint_names):
+        raise MessageError(f'trajectory: {positions.shape[1]} columns for joints {tuple(joint_names)}')
+    points = []
+    for i in range(len(times_ns)):
+        point = make_point()
+        fill_time(point.time_from_start, int(times_ns[i]))
+        point.positions = like(point.positions, positions[i])
+        if velocities is not None:
+            point.velocities = like(point.velocities, velocities[i])
+        points.append(point)
+    fill_time(message.header.stamp, stamp_ns)
+    message.header.frame_id = frame_id
+    message.joint_names = list(joint_names)
+    message.points = points
