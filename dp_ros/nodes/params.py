@@ -1,0 +1,153 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The parameters of the nodes: one frozen dataclass per node is the schema, the defaults and the typed result.
+
+Every parameter is read-only: what a checkpoint or a robot fixes must not change under a moving arm. Restart the
+node, or pass a YAML file, to change one. Names, units and ranges are what ``ros2 param describe`` prints.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import rclpy.exceptions
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+
+from dp_ros.errors import ConfigError
+
+Params = TypeVar('Params')
+
+
+def param(default: Any, description: str, minimum: float | None = None, maximum: float | None = None) -> Any:
+    """A field of a parameter class; ``minimum`` and ``maximum`` are inclusive and belong to numbers."""
+    return dataclasses.field(
+        default=default, metadata={'description': description, 'range': (minimum, maximum)}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LifecycleParams:
+    """What every lifecycle node of the package takes."""
+
+    autostart: bool = param(
+        False, 'Configure and activate without a lifecycle manager; the process ends with 1 where that fails.'
+    )
+    discovery_s: float = param(
+        1.0, 'Wall-clock time that configuring waits for the graph before it looks for a node of its own name.',
+        0.0, 30.0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyParams(LifecycleParams):
+    """Parameters of policy_node."""
+
+    checkpoint: str = param('', 'Directory of the checkpoint; a bare name means one that the package ships.')
+    binding: str = param('', 'YAML file: which topic carries which field; a bare name means one in config/bindings.')
+    device: str = param('cpu', "Torch device, such as 'cpu' or 'cuda:0'.")
+    seed: int = param(0, 'Seed of the noise; every engagement starts from it.', 0, 2**31 - 1)
+    evaluations_per_tick: int = param(0, 'Network evaluations a tick; 0 takes the setting of the checkpoint.', 0, 1000)
+    engaged_topic: str = param('action_node/engaged', 'Latched Bool of the node that owns motion.')
+    max_image_age_s: float = param(0.25, 'Oldest newest image that still leads to a tick.', 0.001, 60.0)
+    max_joint_age_s: float = param(0.1, 'Oldest newest joint position that still leads to a tick.', 0.001, 60.0)
+    max_camera_skew_s: float = param(0.06, 'Largest distance between the images of one observation.', 0.0, 60.0)
+    joint_gap_s: float = param(0.1, 'Largest gap between two joint positions to interpolate over.', 0.001, 60.0)
+    max_future_s: float = param(0.1, 'Newest stamp beyond the clock that is still taken.', 0.0, 60.0)
+    frozen_camera_s: float = param(1.0, 'A camera that repeats its picture for so long counts as frozen.', 0.01, 600.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionParams(LifecycleParams):
+    """Parameters of action_node."""
+
+    checkpoint: str = param('', 'Directory of the checkpoint whose chunks are executed; only its contract is read.')
+    binding: str = param('', 'YAML file: the arms, their controllers and limits; a bare name means one that ships.')
+    dry_run: bool = param(True, 'Do everything but publish to the controllers.')
+    chunk_topic: str = param('policy_node/action_chunk', 'Where the action chunks come from.')
+    rate_hz: float = param(50.0, 'Windows a second.', 1.0, 1000.0)
+    point_s: float = param(0.02, 'Distance of the points of the committed plan.', 0.001, 1.0)
+    past_s: float = param(0.04, 'A window starts at least so long before now.', 0.0, 1.0)
+    future_s: float = param(0.16, 'A window reaches so far beyond now, before the braking tail.', 0.001, 10.0)
+    freeze_s: float = param(0.04, 'The next so many seconds of the plan are never changed.', 0.0, 1.0)
+    blend_s: float = param(0.12, 'Time over which a new chunk takes the plan over.', 0.001, 10.0)
+    chunk_timeout_s: float = param(0.5, 'Without a newer chunk for so long the arms brake and hold.', 0.01, 60.0)
+    max_chunk_age_s: float = param(1.0, 'Oldest observation time of a chunk that is still taken.', 0.01, 60.0)
+    max_future_s: float = param(0.1, 'Newest stamp beyond the clock that is still taken.', 0.0, 60.0)
+    joint_timeout_s: float = param(0.25, 'Without measured joints for so long the arms brake and hold.', 0.01, 60.0)
+    start_jump_rad: float = param(
+        0.15, 'Engaging is refused where the policy wants to start further away, revolute joints.', 0.0, 10.0
+    )
+    start_jump_m: float = param(
+        0.04, 'Engaging is refused where the policy wants to start further away, prismatic joints.', 0.0, 10.0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimParams:
+    """Parameters of sim_node."""
+
+    task: str = param('aloha_transfer_cube', 'Name of the simulated task.')
+    binding: str = param('aloha_sim', 'YAML file: which topic carries which field; a bare name means one that ships.')
+    first_seed: int = param(0, 'Seed of the first episode; every reset takes the next.', 0, 2**31 - 1)
+    realtime: bool = param(False, 'Run at wall-clock speed whatever the nodes do, instead of in lockstep with them.')
+    camera_hz: float = param(25.0, 'Images a second of simulated time; a divisor of the control rate.', 0.1, 1000.0)
+    wait_s: float = param(2.0, 'Lockstep: longest wait for a chunk or a window, wall clock.', 0.01, 600.0)
+    first_wait_s: float = param(0.5, 'Lockstep: longest wait for the first chunk of an engagement.', 0.01, 600.0)
+    shuffle_seed: int = param(0, 'Seed of the order of the names in /joint_states, as drivers may order them.', 0)
+    engaged_topic: str = param('action_node/engaged', 'Latched Bool: lockstep waits only while this is true.')
+    chunk_topic: str = param('policy_node/action_chunk', 'Action chunks that lockstep waits for.')
+
+
+def declare(node: Node, schema: type[Params]) -> Params:
+    """Declare every field of ``schema`` on the node and return the values that ROS settled on.
+
+    Raises:
+        ConfigError: a value of the wrong type or out of its range; the message names every one of them.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for field in dataclasses.fields(schema):  # type: ignore[arg-type]
+        try:
+            values[field.name] = node.declare_parameter(field.name, field.default, descriptor(field)).value
+        except rclpy.exceptions.InvalidParameterTypeException as error:
+            problems.append(f'{field.name}: {error}')
+        except rclpy.exceptions.InvalidParameterValueException as error:
+            problems.append(f'{field.name}: {error}')
+    legal = sorted(f.name for f in dataclasses.fields(schema))  # type: ignore[arg-type]
+    unknown = sorted(set(overrides(node)) - {*legal, *_ROS_OWN})
+    if unknown:
+        problems.append(f'no such parameters: {unknown}; legal: {legal}')
+    if problems:
+        raise ConfigError(f'{node.get_fully_qualified_name()}: ' + '; '.join(problems))
+    return schema(**values)
+
+
+_ROS_OWN = ('use_sim_time', 'start_type_description_service')
+
+
+def overrides(node: Node) -> dict[str, Any]:
+    """Values that the command line and parameter files hold for this node, declared or not."""
+    # rclpy offers no public way to see what was set but not declared, which is how a misspelt key looks.
+    return dict(node._parameter_overrides)
+
+
+def descriptor(field: 'dataclasses.Field[Any]') -> ParameterDescriptor:
+    """The ROS descriptor of one field of a parameter class."""
+    out = ParameterDescriptor(description=field.metadata['description'], read_only=True)
+    minimum, maximum = field.metadata['range']
+    if minimum is None and maximum is None:
+        return out
+    if isinstance(field.default, float):
+        out.floating_point_range = [
+            FloatingPointRange(
+                from_value=float('-inf') if minimum is None else float(minimum),
+                to_value=float('inf') if maximum is None else float(maximum),
+            )
+        ]
+    else:
+        low = -(2**63) if minimum is None else int(minimum)
+        high = 2**63 - 1 if maximum is None else int(maximum)
+        out.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+    return out
