@@ -61,9 +61,9 @@ class Policy:
             ContractError: a field is missing or has another shape.
         """
         self._check(proprio, images)
-        state_BOS = self.proprio.encode(torch.as_tensor(proprio))[None].to(self.device)
+        state_BOS = self.proprio.encode(torch.tensor(proprio))[None].to(self.device)
         pictures = {
-            c.name: torch.as_tensor(images[c.name])[None].to(self.device) for c in self.contract.cameras
+            c.name: torch.tensor(images[c.name])[None].to(self.device) for c in self.contract.cameras
         }
         return self.network.encode(state_BOS, pictures)
 
@@ -81,7 +81,7 @@ class Policy:
 
     def hold_tokens(self, proprio: np.ndarray) -> Tensor:
         """Action tokens (1, T, P) that hold the newest measured pose over the whole horizon."""
-        pose = torch.as_tensor(proprio[-1]).double()
+        pose = torch.tensor(proprio[-1]).double()
         return self.to_tokens(pose.expand(1, self.contract.timing.pred_horizon, -1)).to(self.device)
 
     def _check(self, proprio: np.ndarray, images: Mapping[str, np.ndarray]) -> None:

@@ -181,6 +181,9 @@ class ChunkPolicy(Controller):
         return self._full_denoise(context, self.control.evaluations)
 
 
-def make_controller(policy: Policy, seed: int = 0) -> Controller:
-    """The controller that the checkpoint asks for."""
-    return {'streaming': StreamingPolicy, 'chunk': ChunkPolicy}[policy.config.control.mode](policy, seed=seed)
+def make_controller(policy: Policy, seed: int = 0, control: ControlConfig | None = None) -> Controller:
+    """The controller that a control configuration describes; the checkpoint's own by default."""
+    control = control or policy.config.control
+    if control.mode == 'chunk':
+        return ChunkPolicy(policy, seed, control.evaluations, control.execute, control.sampler)
+    return StreamingPolicy(policy, seed, control.evaluations, control.buffer_start)

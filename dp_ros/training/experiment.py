@@ -3,7 +3,7 @@
 
 """An experiment file: everything that decides a training run, resolved in full into the checkpoint."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +102,13 @@ class Experiment:
         return cls(**texts, **built)
 
     @classmethod
-    def from_yaml(cls, path: Path) -> 'Experiment':
-        """Read an experiment file; every problem is a ConfigError with file and key path."""
+    def from_yaml(cls, path: Path, store: str | None = None) -> 'Experiment':
+        """Read an experiment file, with another store if given; problems are ConfigErrors with the key path."""
         try:
             data = yaml.safe_load(Path(path).read_text())
         except OSError as error:
             raise ConfigError(f'{path}: cannot read the experiment: {error.strerror}') from error
         except yaml.YAMLError as error:
             raise ConfigError(f'{path}: not valid YAML: {error}') from error
-        return cls.from_dict(data, where=str(path))
+        experiment = cls.from_dict(data, where=str(path))
+        return experiment if store is None else replace(experiment, store=store)

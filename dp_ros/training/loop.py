@@ -4,6 +4,7 @@
 """The one training loop."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -32,6 +33,16 @@ from dp_ros.training.validation import validate
 
 
 @dataclass(frozen=True)
+class TrainingResult:
+    """The policy with averaged weights, its last validation figures, its data, and whether to write files."""
+
+    policy: Policy
+    figures: dict[str, float]
+    data: 'TrainingData'
+    is_main: bool
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """What training and validation read, and the statistics of the training part."""
 
@@ -43,7 +54,7 @@ class TrainingData:
 
 def train(
     experiment: Experiment, out: Path, device: str = 'cpu', stop_after: int | None = None
-) -> Policy:
+) -> TrainingResult:
     """Train, or go on from ``out/snapshot.safetensors``; the result depends on the experiment alone.
 
     Args:
@@ -53,7 +64,7 @@ def train(
         stop_after: stop (with a snapshot) after this many steps in total, as a kill would.
 
     Returns:
-        The policy with averaged weights.
+        The policy with averaged weights, and what belongs to it.
 
     Raises:
         ConfigError: the experiment cannot be run on this store or machine.
@@ -84,7 +95,14 @@ def load_data(experiment: Experiment) -> TrainingData:
     )
 
 
-def _train(experiment: Experiment, out: Path, place: World, stop_after: int | None) -> Policy:
+def golden_observation(data: TrainingData) -> dict[str, Tensor]:
+    """The observation in the middle of the first held-out episode, as a checkpoint stores it."""
+    middle = (data.validation.last[:1] - data.validation.first[:1]) // 2
+    window = data.validation.windows(middle)
+    return {'proprio': window.proprio[0]} | {f'images.{k}': v[0] for k, v in window.images.items()}
+
+
+def _train(experiment: Experiment, out: Path, place: World, stop_after: int | None) -> TrainingResult:
     config = experiment.training
     data = load_data(experiment)
     contract = data.training.contract
@@ -117,8 +135,12 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
         return Policy(contract, policy_config, copy.eval(), data.proprio, data.action, place.device)
 
     writer = SummaryWriter(str(out), purge_step=done) if place.is_main else None
-    progress = tqdm(total=config.steps, initial=done, desc=experiment.name, unit='step', disable=not place.is_main)
+    progress = tqdm(
+        total=config.steps, initial=done, desc=experiment.name, unit='step', disable=not place.is_main,
+        mininterval=1.0 if sys.stderr.isatty() else 20.0,
+    )
     running, since = torch.zeros(()), time.perf_counter()
+    figures: dict[str, float] = {}
     try:
         for step in range(done, last):
             loss = _step(step, experiment, data, levels, loss_module, optimiser, place, autocast)
@@ -144,7 +166,9 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
         progress.close()
         if writer is not None:
             writer.close()
-    return averaged()
+    if place.is_main and not figures:
+        figures = validate(averaged(), data.validation)
+    return TrainingResult(averaged(), figures, data, place.is_main)
 
 
 def _step(

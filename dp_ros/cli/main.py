@@ -1,0 +1,50 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``dp_ros``: one command, one module per subcommand. Needs no ROS (``demo`` starts the nodes' processes)."""
+
+import argparse
+import importlib
+import sys
+
+from dp_ros import __version__
+from dp_ros.errors import DpRosError
+
+COMMANDS = {
+    'demo': 'two arms pass a cube, driven through the ROS 2 graph; ends with a video and a report',
+    'collect': 'record demonstrations of a scripted expert in simulation into an episode store',
+    'train': 'train a policy from an experiment file; resumes by itself',
+    'rollout': 'run a checkpoint in closed loop against its simulated task, without ROS',
+    'inspect': 'print what a checkpoint or an episode store holds',
+    'bench': 'measure the latency of a tick by stage',
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a subcommand; errors that dp_ros raises on purpose print one message and give exit code 2."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog='dp_ros', description=__doc__.split(':')[0].replace('`', ''))
+    parser.add_argument('--version', action='version', version=f'dp_ros {__version__}')
+    subparsers = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    # Only the module of the asked command is imported: torch and the simulator take seconds.
+    asked = next((a for a in argv if a in COMMANDS), None)
+    modules = {}
+    for name, text in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + '.')
+        if name == asked:
+            modules[name] = importlib.import_module(f'dp_ros.cli.{name}')
+            modules[name].add_arguments(subparser)
+    args = parser.parse_args(argv)
+    try:
+        code = modules[args.command].run(args)
+    except DpRosError as error:
+        print(f'dp_ros {args.command}: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f'\ndp_ros {args.command}: interrupted', file=sys.stderr)
+        return 130
+    return int(code)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

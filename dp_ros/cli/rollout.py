@@ -1,0 +1,106 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``dp_ros rollout``: a checkpoint in closed loop against its simulated task, without ROS."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from dp_ros.errors import ConfigError, StoreError
+from dp_ros.evaluation.closed_loop import MS, Motion
+from dp_ros.evaluation.record import EpisodeRecord, RunRecord
+from dp_ros.evaluation.rollout import RolloutSettings, rollout, summary
+from dp_ros.evaluation.video import write_video
+from dp_ros.policy.checkpoint import load_checkpoint
+from dp_ros.policy.config import BUFFER_STARTS, SAMPLER_NAMES
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument('--checkpoint', type=Path, required=True, help='checkpoint directory')
+    parser.add_argument('--task', help="simulated task (default: the contract's name)")
+    parser.add_argument('--episodes', type=int, default=10)
+    parser.add_argument('--seed', type=int, default=0, help='seed of the first episode; the others follow')
+    parser.add_argument('--json', type=Path, help='write rates, intervals and per-seed results here')
+    parser.add_argument('--video', type=Path, help='write an mp4 of all episodes here (renders more, takes longer)')
+    parser.add_argument('--processes', type=int, default=min(2, os.cpu_count() or 1))
+    control = parser.add_argument_group("control (default: the checkpoint's own)")
+    control.add_argument('--mode', choices=('streaming', 'chunk'))
+    control.add_argument('--evaluations', type=int, help='network evaluations a tick, or a chunk')
+    control.add_argument('--buffer-start', choices=BUFFER_STARTS)
+    control.add_argument('--sampler', choices=SAMPLER_NAMES, help='sampler of a full denoise')
+    control.add_argument('--execute', type=int, help='actions executed of a chunk (chunk mode)')
+    parser.add_argument('--noise-seed', type=int, default=0)
+    parser.add_argument('--freeze-ms', type=int, help="the plan's frozen stretch")
+    parser.add_argument('--blend-ms', type=int, help='time over which a chunk takes over')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the episodes and print rates; exit code 0 whatever the success (it is a measurement)."""
+    for name, least in (('episodes', 1), ('processes', 1), ('seed', 0)):
+        if getattr(args, name) < least:
+            raise ConfigError(f'--{name} must be at least {least}, got {getattr(args, name)}')
+    policy = load_checkpoint(args.checkpoint)
+    names = ('mode', 'evaluations', 'buffer_start', 'sampler', 'execute')
+    changes = {k: getattr(args, k) for k in names if getattr(args, k) is not None}
+    motion = Motion()
+    if args.freeze_ms is not None:
+        motion = replace(motion, freeze_ns=args.freeze_ms * MS)
+    if args.blend_ms is not None:
+        motion = replace(motion, blend_ns=args.blend_ms * MS)
+    settings = RolloutSettings(
+        checkpoint=args.checkpoint,
+        task=args.task or policy.contract.name,
+        control=replace(policy.config.control, **changes),
+        noise_seed=args.noise_seed,
+        motion=motion,
+        frame_every=4 if args.video else 0,
+    )
+    start = time.monotonic()
+    episodes: list[EpisodeRecord] = []
+    for episode in rollout(settings, range(args.seed, args.seed + args.episodes), args.processes):
+        episodes.append(episode)
+        wins = sum(e.success for e in episodes)
+        if sys.stderr.isatty() or len(episodes) % 10 == 0 or len(episodes) == args.episodes:
+            text = f'{len(episodes)}/{args.episodes} episodes, {wins} succeeded, {time.monotonic() - start:.0f} s'
+            print(text, end='\r' if sys.stderr.isatty() else '\n', file=sys.stderr, flush=True)
+    figures = summary(settings, episodes)
+    figures['seconds'] = round(time.monotonic() - start, 1)
+    if args.json:
+        _write(args.json, json.dumps(figures, indent=2) + '\n')
+    if args.video:
+        embodiment = policy.contract.embodiment
+        record = RunRecord(
+            title=f'{settings.task}, direct rollout',
+            joint_names=embodiment.joint_names,
+            joint_units=tuple(j.unit for j in embodiment.joints),
+            period_ns=policy.contract.timing.period_ns,
+            camera=policy.contract.cameras[0].name,
+            episodes=episodes,
+        )
+        write_video(args.video, record)
+        print(args.video)
+    low, high = figures['success_interval']
+    strict_low, strict_high = figures['strict_success_interval']
+    print(
+        f'success {figures["success_rate"]:.3f} [{low:.3f}, {high:.3f}], '
+        f'strict {figures["strict_success_rate"]:.3f} [{strict_low:.3f}, {strict_high:.3f}], '
+        f'{len(episodes)} episodes'
+    )
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(path.name + '.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f'{path}: cannot be written: {error.strerror}') from error

@@ -1,0 +1,139 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""One closed-loop episode without ROS: the same observation, plan and controller code that the nodes run.
+
+Time is the simulator's. At every tick the policy sees the state and the picture of this very moment and its chunk
+joins the plan at once, as in the lockstep mode of the nodes: what differs from the graph is only the transport.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from dp_ros.action.plan import CommittedPlan
+from dp_ros.contract import Contract
+from dp_ros.evaluation.record import ChunkRecord, EpisodeRecord, FrameRecord
+from dp_ros.observation.limits import ObservationLimits
+from dp_ros.observation.observation_buffer import ObservationBuffer
+from dp_ros.policy.streaming import Controller
+from dp_ros.simulation.joint_trajectory_controller import JointTrajectoryController
+from dp_ros.simulation.robot import SimulatedRobot
+
+MS = 1_000_000
+# Any time but zero, which ROS reads as "no stamp".
+START_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """How chunks become commands; the same numbers as action_node's parameters for the simulated robot.
+
+    Attributes:
+        freeze_ns: the plan's next stretch that a new chunk must not change.
+        blend_ns: time over which the plan goes over to a new chunk.
+        past_ns, future_ns: reach of the window around now.
+        max_acceleration: of a brake, per joint unit (rad/s^2, m/s^2).
+    """
+
+    freeze_ns: int = 40 * MS
+    blend_ns: int = 120 * MS
+    past_ns: int = 40 * MS
+    future_ns: int = 160 * MS
+    max_acceleration: tuple[tuple[str, float], ...] = (('rad', 8.0), ('m', 0.5))
+
+    def accelerations(self, contract: Contract) -> list[float]:
+        """One limit per joint of the contract."""
+        by_unit = dict(self.max_acceleration)
+        return [by_unit[j.unit] for j in contract.embodiment.joints]
+
+
+def run_episode(
+    robot: SimulatedRobot,
+    controller: Controller,
+    seed: int,
+    motion: Motion | None = None,
+    frame_every: int = 0,
+) -> EpisodeRecord:
+    """Reset robot and policy, then run to the episode's last step.
+
+    Args:
+        robot: the simulated robot.
+        controller: the policy in motion; starts a new epoch whose noise follows from its own seed.
+        seed: of the robot's reset.
+        motion: how chunks become commands.
+        frame_every: keep a picture of the first camera each so many control steps; 0 keeps none.
+    """
+    motion = motion or Motion()
+    began = time.perf_counter()
+    contract, period = controller.policy.contract, robot.control_period_ns
+    robot.reset(seed)
+    controller.reset(controller.seed)
+    # Simulated pictures carry no noise, so identical ones are no sign of a frozen camera.
+    buffer = ObservationBuffer(contract, ObservationLimits(frozen_camera_ns=0))
+    plan = CommittedPlan.hold(robot.joint_positions(), START_NS, period, motion.accelerations(contract))
+    arms = [
+        (columns, JointTrajectoryController(arm.joint_names, period))
+        for arm, columns in zip(contract.embodiment.arms, contract.embodiment.slices.values(), strict=True)
+    ]
+    for columns, jtc in arms:
+        jtc.reset(robot.joint_positions()[columns])
+    log = _Log()
+    for step in range(robot.episode_steps):
+        now = START_NS + step * period
+        measured = robot.joint_positions()
+        buffer.push_joints(now, contract.joint_names, measured)
+        if (step * period) % controller.tick_ns == 0:
+            for camera in contract.cameras:
+                picture = robot.render(camera.name)
+                buffer.push_image(camera.name, now, lambda picture=picture: picture)
+            chunk = controller.tick(buffer.observe(now))
+            plan = plan.joined(chunk, now, motion.freeze_ns, motion.blend_ns)
+            log.chunk(now, chunk.positions, controller.stage_ms)
+        window = plan.window(now, motion.past_ns, motion.future_ns)
+        command = np.empty(len(contract.joint_names))
+        for columns, jtc in arms:
+            part = window.for_arm(columns)
+            jtc.accept(now, part.stamp_ns, jtc.joint_names, part.times_ns, part.positions, part.velocities)
+            command[columns], _ = jtc.update(now, measured[columns])
+        if frame_every and step % frame_every == 0:
+            log.frames.append(FrameRecord.encode(now, robot.render(contract.cameras[0].name)))
+        log.step(now, measured, command)
+        robot.step(command)
+    result = robot.result()
+    return EpisodeRecord(
+        seed=seed,
+        success=result.success,
+        strict_success=result.strict_success,
+        max_reward=result.max_reward,
+        steps=result.steps,
+        times_ns=np.array(log.times),
+        measured=np.array(log.measured),
+        commanded=np.array(log.commanded),
+        chunks=log.chunks,
+        frames=log.frames,
+        latency_ms=log.latency,
+        counters={"ticks": len(log.chunks)},
+        wall_s=time.perf_counter() - began,
+    )
+
+
+class _Log:
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.measured: list[np.ndarray] = []
+        self.commanded: list[np.ndarray] = []
+        self.chunks: list[ChunkRecord] = []
+        self.frames: list[FrameRecord] = []
+        self.latency: dict[str, list[float]] = {}
+
+    def chunk(self, now_ns: int, positions: np.ndarray, stages: dict[str, float]) -> None:
+        self.chunks.append(ChunkRecord(now_ns, positions))
+        for stage, ms in stages.items():
+            self.latency.setdefault(stage, []).append(ms)
+
+    def step(self, now_ns: int, measured: np.ndarray, command: np.ndarray) -> None:
+        self.times.append(now_ns)
+        self.measured.append(measured)
+        self.commanded.append(command)

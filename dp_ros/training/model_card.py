@@ -1,0 +1,42 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The model card: what a checkpoint is, and how it was made. Measured success is added by hand, with its command."""
+
+from dp_ros.policy.policy import Policy
+from dp_ros.training.experiment import Experiment
+
+
+def model_card(experiment: Experiment, policy: Policy, facts: dict[str, str]) -> str:
+    """Markdown with contract, sizes, recipe and the training run's own measurements."""
+    contract, timing = policy.contract, policy.contract.timing
+    parameters = sum(p.numel() for p in policy.network.parameters())
+    arms = ', '.join(f'{a.name} ({len(a.joint_names)} joints)' for a in contract.embodiment.arms)
+    cameras = ', '.join(f'{c.name} {c.size[0]}x{c.size[1]} px' for c in contract.cameras) or 'none'
+    recipe = '\n'.join(f'| {key} | {value} |' for key, value in vars(experiment.training).items())
+    measured = '\n'.join(f'| {key} | {value} |' for key, value in facts.items())
+    return f"""# {experiment.name}
+
+{experiment.description}
+
+| | |
+|---|---|
+| contract | {contract.name}, hash {contract.hash[:8]} |
+| arms | {arms} |
+| cameras | {cameras} |
+| To / Tp / Ta / period | {timing.obs_horizon} / {timing.pred_horizon} / {timing.action_horizon} / {timing.period_ns / 1e6:g} ms |
+| parameters | {parameters:,} |
+| control | {experiment.control.mode}, {experiment.control.evaluations} evaluation(s) a tick, start from {experiment.control.buffer_start} |
+
+## Training
+
+Data: `{experiment.store}`. No privileged state is used, in training or at run time.
+
+| | |
+|---|---|
+{recipe}
+
+| measured while training | |
+|---|---|
+{measured}
+"""
