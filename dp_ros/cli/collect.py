@@ -14,8 +14,8 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Generator
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -41,8 +41,12 @@ _HOPELESS_TRIES, _HOPELESS_SHARE = 40, 0.1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('--task', default='aloha_transfer_cube', help=f'one of {sorted(TASKS)}')
-    parser.add_argument('--episodes', type=int, default=300, help='successful episodes that the store shall hold')
-    parser.add_argument('--out', type=Path, required=True, help='directory of the store; an old one is continued')
+    parser.add_argument(
+        '--episodes', type=int, default=300, help='successful episodes that the store shall hold'
+    )
+    parser.add_argument(
+        '--out', type=Path, required=True, help='directory of the store; an old one is continued'
+    )
     parser.add_argument('--processes', type=int, default=os.cpu_count() or 1, help='simulators side by side')
     parser.add_argument('--first-seed', type=int, default=FIRST_TRAINING_SEED, help='first seed to try')
     parser.add_argument('--noise', type=float, default=0.03, help='largest scale of the action noise, rad')
@@ -54,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
         raise TaskError(f'unknown task {args.task!r}; legal: {sorted(TASKS)}')
     for name, least in (('episodes', 1), ('processes', 1), ('first_seed', 0), ('noise', 0.0)):
         if not getattr(args, name) >= least:
-            raise ConfigError(f'--{name.replace("_", "-")} must be at least {least}, got {getattr(args, name)}')
+            raise ConfigError(
+                f'--{name.replace("_", "-")} must be at least {least}, got {getattr(args, name)}'
+            )
     with _open_store(args) as store:
         seeds = store.seeds()
         tried = seeds[-1] - args.first_seed + 1 if seeds else 0
@@ -73,7 +79,10 @@ def run(args: argparse.Namespace) -> int:
                 if len(store) >= args.episodes:
                     break
         except KeyboardInterrupt:
-            print(f'\nstopped: {len(store)} episodes are kept in {args.out}; the same command goes on', flush=True)
+            print(
+                f'\nstopped: {len(store)} episodes are kept in {args.out}; the same command goes on',
+                flush=True,
+            )
             return 130
         finally:
             episodes.close()
@@ -87,7 +96,10 @@ def summary(store: EpisodeStore) -> str:
     actions = np.stack([e.actions for e in store])
     step = np.abs(np.diff(actions, axis=1)).max(axis=(0, 1))
     spread = actions.std(axis=(0, 1))
-    lines = [f'{store.path}: {len(store)} episodes of {actions.shape[1]} frames', 'joint, std, largest step a frame']
+    lines = [
+        f'{store.path}: {len(store)} episodes of {actions.shape[1]} frames',
+        'joint, std, largest step a frame',
+    ]
     for joint, s, d in zip(store.contract.embodiment.joints, spread, step, strict=True):
         lines.append(f'  {joint.name:24s} {s:8.4f} {d:8.4f} {joint.unit}')
     return '\n'.join(lines)
@@ -115,7 +127,9 @@ def _open_store(args: argparse.Namespace) -> EpisodeStore:
             )
         return store
     versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
-    return EpisodeStore.create(args.out, contract, {'task': args.task, 'settings': settings, 'versions': versions})
+    return EpisodeStore.create(
+        args.out, contract, {'task': args.task, 'settings': settings, 'versions': versions}
+    )
 
 
 def _differences(found: Any, wanted: Any, where: str = '') -> str:
@@ -125,12 +139,13 @@ def _differences(found: Any, wanted: Any, where: str = '') -> str:
     return '' if found == wanted else f'{where[1:]} is {found!r} there and {wanted!r} here'
 
 
-def _episodes(args: argparse.Namespace, first: int) -> Iterator[tuple[Episode, EpisodeResult]]:
+def _episodes(args: argparse.Namespace, first: int) -> Generator[tuple[Episode, EpisodeResult], None, None]:
     """Demonstrations of seeds first, first + 1, ... in order, without end."""
     pool = ProcessPoolExecutor(
         args.processes, mp_context=get_context('spawn'), initializer=_start, initargs=(args.task,)
     )
-    seed, pending = first, deque()  # type: ignore[var-annotated]
+    seed = first
+    pending: deque[Future[tuple[Episode, EpisodeResult]]] = deque()
     try:
         while True:
             while len(pending) < 2 * args.processes:
@@ -172,7 +187,9 @@ class _Progress:
         self._kept += kept
         new = self._kept - self._first
         if self._here >= _HOPELESS_TRIES and new < _HOPELESS_SHARE * self._here:
-            raise TaskError(f'the expert succeeded in {new} of {self._here} episodes: less noise, or fix the expert')
+            raise TaskError(
+                f'the expert succeeded in {new} of {self._here} episodes: less noise, or fix the expert'
+            )
         now = time.monotonic()
         if now - self._printed > (0.5 if sys.stderr.isatty() else 15.0):
             self._printed = now

@@ -118,7 +118,9 @@ class AlohaTransferCube:
         try:
             _, reward, _, _, _ = self._env.step(action)
         except PhysicsError as error:
-            raise TaskError(f'the simulation diverged at step {self._steps} of seed {self._seed}: {error}') from error
+            raise TaskError(
+                f'the simulation diverged at step {self._steps} of seed {self._seed}: {error}'
+            ) from error
         self._steps += 1
         if self._steps <= self.episode_steps:
             self._max_reward = max(self._max_reward, float(reward))

@@ -49,7 +49,7 @@ def demonstrate(
     plan = expert.plan(robot.privileged(), robot.joint_positions())
     rng = np.random.default_rng([seed, _NOISE_STREAM])
     scale = float(rng.uniform(0.0, max_noise))
-    noise = ornstein_uhlenbeck(rng, *plan.shape, scale)
+    noise = ornstein_uhlenbeck(rng, plan.shape[0], plan.shape[1], scale)
     noise[:, [j.unit != 'rad' for j in contract.embodiment.joints]] = 0.0
 
     proprio, privileged = [], []

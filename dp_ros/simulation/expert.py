@@ -87,7 +87,7 @@ class TransferCubeExpert:
         meet = np.array([s.meet_x, 0.5, s.meet_z])
         away = meet + s.retreat * np.array([np.cos(s.retreat_pitch), 0.0, np.sin(s.retreat_pitch)])
         return [
-            _Waypoint(s.hover_step, grasp + [0.0, 0.0, s.hover], s.pick_pitch, 0.0),
+            _Waypoint(s.hover_step, grasp + np.array([0.0, 0.0, s.hover]), s.pick_pitch, 0.0),
             _Waypoint(s.grasp_step, grasp, s.pick_pitch, 0.0),
             _Waypoint(s.lift_step, grasp, s.pick_pitch, 0.0),
             _Waypoint(s.meet_step, meet, s.meet_pitch, 0.0),

@@ -62,7 +62,7 @@ def joints_from_tip(
     height = position[2] - _SHOULDER_HEIGHT + hand * np.sin(pitch)
     distance = np.hypot(reach, height)
     if not abs(_SPAN - _FOREARM) < distance < _SPAN + _FOREARM:
-        raise TaskError(f'pose {np.round(position, 3)} m, pitch {pitch:.2f} rad is out of the arm\'s reach')
+        raise TaskError(f"pose {np.round(position, 3)} m, pitch {pitch:.2f} rad is out of the arm's reach")
     # Angles above the horizon: the upper arm lies above the line from shoulder to wrist, the forearm below it.
     to_wrist = np.arctan2(height, reach)
     upper = to_wrist + _corner(_SPAN, distance, _FOREARM)
