@@ -5,6 +5,7 @@
 
 import numpy as np
 
+from dp_ros.contract import Contract
 from dp_ros.data.episode import Episode
 from dp_ros.observation.image import crop_resize
 from dp_ros.simulation.expert import TransferCubeExpert
@@ -23,6 +24,15 @@ def ornstein_uhlenbeck(rng: np.random.Generator, steps: int, width: int, scale: 
     for k in range(1, steps):
         out[k] = keep * out[k - 1] + kicks[k]
     return out
+
+
+def disturbed(plan: np.ndarray, contract: Contract, seed: int, max_noise: float) -> tuple[np.ndarray, float]:
+    """A plan (steps, A) with noise on the joints in rad, none on grippers in m; and the noise's scale in rad."""
+    rng = np.random.default_rng([seed, _NOISE_STREAM])
+    scale = float(rng.uniform(0.0, max_noise))
+    noise = ornstein_uhlenbeck(rng, plan.shape[0], plan.shape[1], scale)
+    noise[:, [j.unit != 'rad' for j in contract.embodiment.joints]] = 0.0
+    return plan + noise, scale
 
 
 def demonstrate(
@@ -47,14 +57,10 @@ def demonstrate(
     assert rest == 0, 'the policy period of a simulated task is a multiple of the control period'
     robot.reset(seed)
     plan = expert.plan(robot.privileged(), robot.joint_positions())
-    rng = np.random.default_rng([seed, _NOISE_STREAM])
-    scale = float(rng.uniform(0.0, max_noise))
-    noise = ornstein_uhlenbeck(rng, plan.shape[0], plan.shape[1], scale)
-    noise[:, [j.unit != 'rad' for j in contract.embodiment.joints]] = 0.0
-
+    commands, scale = disturbed(plan, contract, seed, max_noise)
     proprio, privileged = [], []
     images: dict[str, list[np.ndarray]] = {c.name: [] for c in contract.cameras}
-    for k, command in enumerate(plan + noise):
+    for k, command in enumerate(commands):
         if k % stride == 0:
             proprio.append(robot.joint_positions())
             privileged.append(robot.privileged())
