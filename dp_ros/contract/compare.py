@@ -25,6 +25,15 @@ class RobotDescription:
     cameras: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
     arms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @classmethod
+    def of_contract(cls, contract: Contract) -> 'RobotDescription':
+        """The robot for which a contract was written, such as a simulated one's."""
+        return cls(
+            joints={joint.name: joint.unit for joint in contract.embodiment.joints},
+            cameras={camera.name: camera.source_size for camera in contract.cameras},
+            arms={arm.name: arm.joint_names for arm in contract.embodiment.arms},
+        )
+
 
 def compare(contract: Contract, robot: RobotDescription) -> list[str]:
     """Every difference between what a checkpoint promises and a robot has; empty if it fits.

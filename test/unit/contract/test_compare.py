@@ -35,6 +35,7 @@ def robot(**changes):
 def test_a_robot_that_fits_has_no_difference():
     assert compare(CONTRACT, robot()) == []
     require_match(CONTRACT, robot())
+    assert RobotDescription.of_contract(CONTRACT) == robot()
 
 
 def test_order_unused_parts_and_unknown_facts_are_no_difference():

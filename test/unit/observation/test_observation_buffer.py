@@ -10,6 +10,7 @@ import pytest
 
 from dp_ros.contract import Arm, Camera, Contract, Embodiment, Joint, Timing
 from dp_ros.errors import ConfigError, MessageError, StaleObservationError
+from dp_ros.observation.camera_stream import LazyFrame
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
 
@@ -312,6 +313,15 @@ def test_nothing_handed_in_or_out_is_shared():
     np.testing.assert_array_equal(first.images['top'], again.images['top'])
     with pytest.raises(ValueError, match='read-only'):
         again.images['top'][0] = 0
+
+
+def test_a_frame_that_needs_no_resampling_is_copied_out_of_its_message():
+    camera = Camera(name='top', source_size=(4, 6), crop=(0, 0, 4, 6), size=(4, 6))
+    image = np.full((4, 6, 3), 9, np.uint8)
+    frame = LazyFrame(camera, lambda: image)
+    assert not np.shares_memory(frame.pixels(), image)
+    image[:] = 0  # still writeable, and no longer looked at
+    np.testing.assert_array_equal(frame.pixels(), np.full((4, 6, 3), 9))
 
 
 def test_pushing_from_another_thread_while_observing():
