@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from dp_ros.contract import Contract
-from dp_ros.errors import MismatchError, TaskError
+from dp_ros.contract.compare import RobotDescription, require_match
+from dp_ros.errors import TaskError
 from dp_ros.evaluation.closed_loop import Motion, run_episode
 from dp_ros.evaluation.record import EpisodeRecord
 from dp_ros.evaluation.statistics import percentiles, wilson_interval
@@ -58,7 +58,7 @@ class Runner:
         policy = load_checkpoint(settings.checkpoint)
         self.settings = settings
         self.robot: SimulatedRobot = make_task(settings.task)
-        require_same_robot(policy.contract, self.robot.contract)
+        require_match(policy.contract, RobotDescription.of_contract(self.robot.contract))
         self.controller: Controller = make_controller(policy, control=settings.control)
 
     def episode(self, seed: int) -> EpisodeRecord:
@@ -124,12 +124,6 @@ def summary(settings: RolloutSettings, episodes: Sequence[EpisodeRecord]) -> dic
             for e in episodes
         ],
     }
-
-
-def require_same_robot(policy: Contract, robot: Contract) -> None:
-    """Raise MismatchError, listing all differences, unless the policy's contract fits the robot's."""
-    if policy.joint_names != robot.joint_names:
-        raise MismatchError(f'joints: {policy.joint_names} against {robot.joint_names}')
 
 
 _runner: Runner | None = None

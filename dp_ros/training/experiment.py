@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from dp_ros.contract.strict_yaml import load_strict_yaml
 from dp_ros.errors import ConfigError
 from dp_ros.model.network import NetworkConfig
 from dp_ros.policy.config import ControlConfig, DiffusionConfig, build, check_keys
@@ -104,11 +103,6 @@ class Experiment:
     @classmethod
     def from_yaml(cls, path: Path, store: str | None = None) -> 'Experiment':
         """Read an experiment file, with another store if given; problems are ConfigErrors with the key path."""
-        try:
-            data = yaml.safe_load(Path(path).read_text())
-        except OSError as error:
-            raise ConfigError(f'{path}: cannot read the experiment: {error.strerror}') from error
-        except yaml.YAMLError as error:
-            raise ConfigError(f'{path}: not valid YAML: {error}') from error
+        data = load_strict_yaml(path)
         experiment = cls.from_dict(data, where=str(path))
         return experiment if store is None else replace(experiment, store=store)
