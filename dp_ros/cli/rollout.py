@@ -11,8 +11,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from dp_ros.errors import ConfigError, StoreError
+from dp_ros.errors import ConfigError
 from dp_ros.evaluation.closed_loop import MS, Motion
+from dp_ros.evaluation.output import write_text
 from dp_ros.evaluation.record import EpisodeRecord, RunRecord
 from dp_ros.evaluation.rollout import RolloutSettings, rollout, summary
 from dp_ros.evaluation.video import write_video
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     figures = summary(settings, episodes)
     figures['seconds'] = round(time.monotonic() - start, 1)
     if args.json:
-        _write(args.json, json.dumps(figures, indent=2) + '\n')
+        write_text(args.json, json.dumps(figures, indent=2) + '\n')
     if args.video:
         embodiment = policy.contract.embodiment
         record = RunRecord(
@@ -94,13 +95,3 @@ def run(args: argparse.Namespace) -> int:
     )
     return 0
 
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + '.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StoreError(f'{path}: cannot be written: {error.strerror}') from error

@@ -1,0 +1,105 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``dp_ros inspect``: what is in a checkpoint or an episode store, and does it fit this robot?"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from dp_ros.contract import Contract
+from dp_ros.contract.binding import Binding
+from dp_ros.contract.compare import compare
+from dp_ros.data.episode_store import EpisodeStore
+from dp_ros.errors import DpRosError, StoreError
+from dp_ros.policy.checkpoint import load_checkpoint
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument('path', type=Path, help='checkpoint directory or episode store')
+    parser.add_argument('--binding', type=Path, help='also compare with the robot that this binding describes')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print tables; with a binding, exit code 1 if the robot does not fit."""
+    if (args.path / 'store.json').is_file():
+        contract = _print_store(args.path)
+    elif (args.path / 'manifest.json').is_file():
+        contract = _print_checkpoint(args.path)
+    else:
+        raise StoreError(
+            f'{args.path}: neither a checkpoint (manifest.json) nor an episode store (store.json)'
+        )
+    if args.binding is None:
+        return 0
+    differences = compare(contract, Binding.from_yaml(args.binding).robot())
+    print(f'\nrobot of {args.binding}: ' + ('fits' if not differences else f'{len(differences)} differences'))
+    for difference in differences:
+        print(f'  {difference}')
+    return 1 if differences else 0
+
+
+def _print_contract(contract: Contract) -> None:
+    timing = contract.timing
+    _row('contract', f'{contract.name}, hash {contract.hash[:8]}')
+    _row(
+        'timing',
+        f'To {timing.obs_horizon}, Tp {timing.pred_horizon}, Ta {timing.action_horizon}, '
+        f'period {timing.period_ns / 1e6:g} ms, tick {timing.tick_ns / 1e6:g} ms',
+    )
+    for camera in contract.cameras:
+        top, left, height, width = camera.crop
+        _row(
+            f'camera {camera.name}',
+            f'{camera.source_size[1]}x{camera.source_size[0]} px, crop {width}x{height} at ({left}, {top}), '
+            f'network sees {camera.size[1]}x{camera.size[0]}',
+        )
+    for arm in contract.embodiment.arms:
+        _row(f'arm {arm.name}', ', '.join(f'{j.name} [{j.unit}]' for j in arm.all_joints))
+
+
+def _print_checkpoint(path: Path) -> Contract:
+    policy = load_checkpoint(path)
+    control, network = policy.config.control, policy.network
+    print(f'checkpoint {path}: complete, hashes right, golden sample reproduced')
+    _print_contract(policy.contract)
+    _row('parameters', f'{sum(p.numel() for p in network.parameters()):,}')
+    _row('control', f'{control.mode}, {control.evaluations} evaluation(s), start from {control.buffer_start}')
+    levels = policy.levels
+    _row('noise', f'{levels.count} levels, sigma {levels.sigma_min} to {levels.sigma_max}')
+    size = sum(f.stat().st_size for f in path.iterdir())
+    _row('size on disk', f'{size / 2**20:.1f} MiB')
+    return policy.contract
+
+
+def _print_store(path: Path) -> Contract:
+    with EpisodeStore.open(path) as store:
+        lengths, damaged, low, high = [], [], None, None
+        for index in range(len(store)):
+            try:
+                episode = store.read(index)
+            except DpRosError as error:
+                damaged.append(str(error))
+                continue
+            lengths.append(len(episode))
+            ends = episode.actions.min(axis=0), episode.actions.max(axis=0)
+            low = ends[0] if low is None else np.minimum(low, ends[0])
+            high = ends[1] if high is None else np.maximum(high, ends[1])
+        print(f'episode store {path}')
+        _print_contract(store.contract)
+        _row('source', ', '.join(f'{k} {v}' for k, v in store.info.items() if isinstance(v, str | int)))
+        _row('episodes', f'{len(lengths)} readable, {len(damaged)} damaged')
+        if lengths:
+            _row('frames', f'{sum(lengths)}, {min(lengths)} to {max(lengths)} an episode')
+            print('actions, smallest to largest:')
+            for joint, a, b in zip(store.contract.embodiment.joints, low, high, strict=True):
+                _row(f'  {joint.name}', f'{a:+.4f} to {b:+.4f} {joint.unit}')
+        for text in damaged:
+            print(f'damaged: {text}')
+        return store.contract
+
+
+def _row(name: str, value: str) -> None:
+    print(f'{name:26s} {value}')
