@@ -50,7 +50,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed']},
+    package_data={PACKAGE: ['py.typed', 'evaluation/*.jinja']},
     data_files=data_files(),
     zip_safe=False,
     install_requires=[

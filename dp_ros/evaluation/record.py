@@ -8,7 +8,6 @@ them for names, results and counters. Frames are kept as JPEG, as a robot's comp
 """
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 
 from dp_ros.errors import StoreError
+from dp_ros.whole_file import whole_file
 
 VERSION = 1
 
@@ -167,17 +167,8 @@ class RunRecord:
             arrays.update({f'{i}/{k}': v for k, v in _arrays(episode).items()})
             meta['episodes'].append({k: getattr(episode, k) for k in _PLAIN})
         arrays['meta'] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-        beside = path.with_name(path.name + '.part')
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open('wb') as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise StoreError(f'{path}: cannot write the run record: {error.strerror}') from error
+        with whole_file(path, 'the run record') as beside, beside.open('wb') as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> 'RunRecord':
