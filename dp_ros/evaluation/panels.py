@@ -105,7 +105,7 @@ class JointPanels:
         return ground
 
     def _line(
-        self, plot: Image, ns: Floats, values: Floats, j: int, colour: tuple[int, ...], weight: int
+        self, plot: Image, ns: NDArray[np.int64], values: Floats, j: int, colour: tuple[int, ...], weight: int
     ) -> None:
         good = np.isfinite(values)
         if good.sum() < 2:
