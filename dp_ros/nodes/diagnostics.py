@@ -84,7 +84,7 @@ class Percentiles:
             values = list(self._values)
         if not values:
             return {}
-        return {f'{name}_p{q}_ms': f'{v:.1f}' for q, v in zip((50, 95, 99), np.percentile(values, (50, 95, 99)))}
+        return {f'{name}_p{q}_ms': f'{np.percentile(values, q):.1f}' for q in (50, 95, 99)}
 
 
 class DiagnosticsPublisher:

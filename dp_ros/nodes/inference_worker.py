@@ -23,7 +23,9 @@ class InferenceWorker(Generic[Job]):
         failed: jobs that raised.
     """
 
-    def __init__(self, work: Callable[[Job], None], on_error: Callable[[Exception], None], name: str = 'inference'):
+    def __init__(
+        self, work: Callable[[Job], None], on_error: Callable[[Exception], None], name: str = 'inference'
+    ):
         self._work, self._on_error = work, on_error
         self._condition = threading.Condition()
         self._job: Job | None = None

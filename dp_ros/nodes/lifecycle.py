@@ -9,7 +9,7 @@ transition had built is released.
 
 import traceback
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
@@ -19,6 +19,7 @@ from dp_ros.nodes.graph import require_only_one
 from dp_ros.nodes.params import LifecycleParams, declare
 
 P = TypeVar('P', bound=LifecycleParams)
+E = TypeVar('E')
 
 
 class ManagedNode(LifecycleNode, Generic[P]):
@@ -33,6 +34,7 @@ class ManagedNode(LifecycleNode, Generic[P]):
         self.params: P = declare(self, schema)
         self.problem = ''
         self.failed = ''
+        self._owned: list[tuple[Callable[[Any], bool], Any]] = []
         self.diagnostics = DiagnosticsPublisher(self, self._report)
 
     def configure(self) -> None:
@@ -50,6 +52,17 @@ class ManagedNode(LifecycleNode, Generic[P]):
     def status(self) -> Iterable[Status]:
         """Status lines for /diagnostics while configured."""
         return ()
+
+    def own(self, destroy: Callable[[Any], bool], entity: E) -> E:
+        """Remember a publisher, subscription, timer or service so that :meth:`disown` destroys it."""
+        self._owned.append((destroy, entity))
+        return entity
+
+    def disown(self) -> None:
+        """Destroy everything that :meth:`own` remembers."""
+        for destroy, entity in self._owned:
+            destroy(entity)
+        self._owned.clear()
 
     @property
     def label(self) -> str:

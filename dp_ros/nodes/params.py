@@ -45,25 +45,44 @@ class PolicyParams(LifecycleParams):
     """Parameters of policy_node."""
 
     checkpoint: str = param('', 'Directory of the checkpoint; a bare name means one that the package ships.')
-    binding: str = param('', 'YAML file: which topic carries which field; a bare name means one in config/bindings.')
+    binding: str = param(
+        '', 'YAML file: which topic carries which field; a bare name means one in config/bindings.'
+    )
     device: str = param('cpu', "Torch device, such as 'cpu' or 'cuda:0'.")
     seed: int = param(0, 'Seed of the noise; every engagement starts from it.', 0, 2**31 - 1)
-    evaluations_per_tick: int = param(0, 'Network evaluations a tick; 0 takes the setting of the checkpoint.', 0, 1000)
+    evaluations_per_tick: int = param(
+        0, 'Network evaluations a tick; 0 takes the setting of the checkpoint.', 0, 1000
+    )
     engaged_topic: str = param('action_node/engaged', 'Latched Bool of the node that owns motion.')
     max_image_age_s: float = param(0.25, 'Oldest newest image that still leads to a tick.', 0.001, 60.0)
-    max_joint_age_s: float = param(0.1, 'Oldest newest joint position that still leads to a tick.', 0.001, 60.0)
-    max_camera_skew_s: float = param(0.06, 'Largest distance between the images of one observation.', 0.0, 60.0)
-    joint_gap_s: float = param(0.1, 'Largest gap between two joint positions to interpolate over.', 0.001, 60.0)
+    max_joint_age_s: float = param(
+        0.1, 'Oldest newest joint position that still leads to a tick.', 0.001, 60.0
+    )
+    max_camera_skew_s: float = param(
+        0.06, 'Largest distance between the images of one observation.', 0.0, 60.0
+    )
+    joint_gap_s: float = param(
+        0.1, 'Largest gap between two joint positions to interpolate over.', 0.001, 60.0
+    )
     max_future_s: float = param(0.1, 'Newest stamp beyond the clock that is still taken.', 0.0, 60.0)
-    frozen_camera_s: float = param(1.0, 'A camera that repeats its picture for so long counts as frozen.', 0.01, 600.0)
+    frozen_camera_s: float = param(
+        1.0,
+        'A camera that repeats its picture for so long counts as frozen; 0 never, as in simulation.',
+        0.0,
+        600.0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActionParams(LifecycleParams):
     """Parameters of action_node."""
 
-    checkpoint: str = param('', 'Directory of the checkpoint whose chunks are executed; only its contract is read.')
-    binding: str = param('', 'YAML file: the arms, their controllers and limits; a bare name means one that ships.')
+    checkpoint: str = param(
+        '', 'Directory of the checkpoint whose chunks are executed; only its contract is read.'
+    )
+    binding: str = param(
+        '', 'YAML file: the arms, their controllers and limits; a bare name means one that ships.'
+    )
     dry_run: bool = param(True, 'Do everything but publish to the controllers.')
     chunk_topic: str = param('policy_node/action_chunk', 'Where the action chunks come from.')
     rate_hz: float = param(50.0, 'Windows a second.', 1.0, 1000.0)
@@ -72,10 +91,15 @@ class ActionParams(LifecycleParams):
     future_s: float = param(0.16, 'A window reaches so far beyond now, before the braking tail.', 0.001, 10.0)
     freeze_s: float = param(0.04, 'The next so many seconds of the plan are never changed.', 0.0, 1.0)
     blend_s: float = param(0.12, 'Time over which a new chunk takes the plan over.', 0.001, 10.0)
-    chunk_timeout_s: float = param(0.5, 'Without a newer chunk for so long the arms brake and hold.', 0.01, 60.0)
-    max_chunk_age_s: float = param(1.0, 'Oldest observation time of a chunk that is still taken.', 0.01, 60.0)
+    chunk_timeout_s: float = param(
+        0.5, 'Without a newer chunk for so long the arms brake and hold.', 0.01, 60.0
+    )
+    sync_timeout_s: float = param(5.0, 'An engagement without a chunk for so long is given up.', 0.01, 600.0)
+    max_chunk_age_s: float = param(0.5, 'Oldest observation time of a chunk that is still taken.', 0.01, 60.0)
     max_future_s: float = param(0.1, 'Newest stamp beyond the clock that is still taken.', 0.0, 60.0)
-    joint_timeout_s: float = param(0.25, 'Without measured joints for so long the arms brake and hold.', 0.01, 60.0)
+    joint_timeout_s: float = param(
+        0.25, 'Without measured joints for so long the arms brake and hold.', 0.01, 60.0
+    )
     start_jump_rad: float = param(
         0.15, 'Engaging is refused where the policy wants to start further away, revolute joints.', 0.0, 10.0
     )
@@ -89,15 +113,34 @@ class SimParams:
     """Parameters of sim_node."""
 
     task: str = param('aloha_transfer_cube', 'Name of the simulated task.')
-    binding: str = param('aloha_sim', 'YAML file: which topic carries which field; a bare name means one that ships.')
+    binding: str = param(
+        'aloha_sim', 'YAML file: which topic carries which field; a bare name means one that ships.'
+    )
     first_seed: int = param(0, 'Seed of the first episode; every reset takes the next.', 0, 2**31 - 1)
-    realtime: bool = param(False, 'Run at wall-clock speed whatever the nodes do, instead of in lockstep with them.')
-    camera_hz: float = param(25.0, 'Images a second of simulated time; a divisor of the control rate.', 0.1, 1000.0)
+    realtime: bool = param(
+        False, 'Run at wall-clock speed whatever the nodes do, instead of in lockstep with them.'
+    )
+    tick_s: float = param(
+        0.0, "Lockstep: time between two chunks; 0 takes that of the task's contract.", 0.0, 60.0
+    )
+    camera_hz: float = param(
+        25.0, 'Images a second of simulated time; a divisor of the control rate.', 0.1, 1000.0
+    )
     wait_s: float = param(2.0, 'Lockstep: longest wait for a chunk or a window, wall clock.', 0.01, 600.0)
-    first_wait_s: float = param(0.5, 'Lockstep: longest wait for the first chunk of an engagement.', 0.01, 600.0)
-    shuffle_seed: int = param(0, 'Seed of the order of the names in /joint_states, as drivers may order them.', 0)
+    first_wait_s: float = param(
+        0.5, 'Lockstep: longest wait for the first chunk of an engagement.', 0.01, 600.0
+    )
+    shuffle_seed: int = param(
+        0, 'Seed of the order of the names in /joint_states, as drivers may order them.', 0
+    )
+    discovery_s: float = param(
+        1.0, 'Wall-clock time to look for a node of the same name before starting.', 0.0, 30.0
+    )
     engaged_topic: str = param('action_node/engaged', 'Latched Bool: lockstep waits only while this is true.')
     chunk_topic: str = param('policy_node/action_chunk', 'Action chunks that lockstep waits for.')
+    preview_topic: str = param(
+        'policy_node/preview', "The policy's answers to pictures while nobody is engaged."
+    )
 
 
 def declare(node: Node, schema: type[Params]) -> Params:

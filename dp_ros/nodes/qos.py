@@ -13,12 +13,24 @@ LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 
-# A subscriber that takes what comes connects to reliable and to best-effort publishers. 50 joint states survive
-# a stall of 100 ms at 500 Hz; 5 images are more than alignment looks at.
-JOINTS = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
-IMAGES = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+# 50 joint states survive a stall of 100 ms at 500 Hz; alignment never looks at more than 5 images.
+JOINTS_DEPTH, IMAGES_DEPTH = 50, 5
 
-# Publishers of sensors offer more than most subscribers ask for.
+
+def sensor(name: str, depth: int) -> QoSProfile:
+    """Subscriber's profile by its name in a binding: 'sensor_data' (best effort) or 'reliable'.
+
+    A best-effort subscriber connects to any publisher; a reliable one only to a reliable publisher.
+    """
+    best_effort = name == 'sensor_data'
+    reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
+    return QoSProfile(depth=depth, reliability=reliability)
+
+
+# As a joint trajectory controller subscribes.
+CONTROLLER_IN = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+
+# Publishers of sensors offer what any subscriber may ask for.
 SENSOR_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 STATUS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -32,7 +32,8 @@ class SimInbox:
         self._commands: dict[str, list[ArmCommand]] = {arm: [] for arm in arms}
         self._newest_id: dict[str, str] = dict.fromkeys(self._commands, '')
         self._chunk: tuple[int, str] | None = None
-        self._engaged = False
+        self._answer_ns = 0
+        self._engaged = self._let_go = False
         self._reset: Callable[[], None] | None = None
         self._closed = False
 
@@ -49,11 +50,19 @@ class SimInbox:
             self._chunk = (stamp_ns, chunk_id)
             self._condition.notify_all()
 
+    def put_preview(self, stamp_ns: int) -> None:
+        """The policy looked at the picture of this stamp."""
+        with self._condition:
+            self._answer_ns = max(self._answer_ns, stamp_ns)
+            self._condition.notify_all()
+
     def put_engaged(self, engaged: bool) -> None:
         """The node that owns motion engaged or let go."""
         with self._condition:
             if self._engaged and not engaged:
-                self._chunk = None
+                self._chunk, self._let_go = None, True
+            elif engaged:
+                self._let_go = False
             self._engaged = engaged
             self._condition.notify_all()
 
@@ -74,6 +83,17 @@ class SimInbox:
         """The node that owns motion says that the policy drives."""
         with self._condition:
             return self._engaged
+
+    @property
+    def let_go(self) -> bool:
+        """The last engagement has ended; other than ``not engaged``, false before anybody said 'engaged'."""
+        with self._condition:
+            return self._let_go
+
+    def answered(self, stamp_ns: int) -> bool:
+        """The policy made a preview or a chunk of the picture of ``stamp_ns`` or of a later one."""
+        with self._condition:
+            return self._answer_ns >= stamp_ns or (self._chunk is not None and self._chunk[0] >= stamp_ns)
 
     @property
     def chunk(self) -> tuple[int, str] | None:
@@ -116,7 +136,9 @@ class SimInbox:
                 return False
             return all(self._commands.values())
 
-    def wait(self, predicate: Callable[[], bool], timeout_s: float, nudge: Callable[[], None] | None = None) -> bool:
+    def wait(
+        self, predicate: Callable[[], bool], timeout_s: float, nudge: Callable[[], None] | None = None
+    ) -> bool:
         """Wait until ``predicate``, which may use this inbox; a reset or the end of the process ends it as well.
 
         ``nudge`` is called every 50 ms meanwhile, for what may have been lost on the way to the others.
@@ -134,4 +156,4 @@ class SimInbox:
     def _forget(self) -> None:
         self._commands = {arm: [] for arm in self._commands}
         self._newest_id = dict.fromkeys(self._commands, '')
-        self._chunk = None
+        self._chunk, self._let_go = None, False

@@ -30,6 +30,9 @@ from dp_ros.simulation.robot import EpisodeResult, SimulatedRobot
 # ROS takes time zero for "no clock yet".
 START_NS = 1_000_000_000
 _EPISODE_EVERY = 10
+# Pictures without any answer after which nobody is waited for: the policy is not there.
+_GIVE_UP = 3
+_OVERTAKEN_S = 0.02
 
 
 class RobotPort(Protocol):
@@ -139,11 +142,14 @@ class SimLoop:
         return (self.now_ns - started_ns) * 1e-9 / max(time.monotonic() - wall, 1e-9)
 
     def _place(self, seed: int) -> None:
+        self.seed = seed
         self._robot.reset(seed)
         measured = self._robot.joint_positions()
         for arm, controller in self._controllers.items():
             controller.reset(measured[self._slices[arm]])
         self._pictures.clear()
+        self._picture_ns = 0
+        self._unanswered = 0
         self._started_at: tuple[int, float] | None = None
         self._alone = False
         self._done = False
@@ -153,11 +159,15 @@ class SimLoop:
         """State of the robot at ``now_ns``; True where it held images."""
         self._port.clock(now_ns)
         self._port.joints(now_ns, self._robot.joint_positions(), self._robot.joint_velocities())
-        if (now_ns - START_NS) % self._settings.image_period_ns:
+        standing = self._started_at is None
+        if now_ns < self._picture_ns:
             return False
+        # While standing, one picture a tick, so that the policy answers each of them: see _stand.
+        slow = standing and not self._settings.realtime
+        self._picture_ns = now_ns + (self._settings.tick_ns if slow else self._settings.image_period_ns)
         for camera in self._cameras:
             # Nothing moves before the first window, so the first picture is all pictures.
-            if self._started_at is not None or camera not in self._pictures:
+            if not standing or camera not in self._pictures:
                 self._pictures[camera] = self._robot.render(camera)
             self._port.image(now_ns, camera, self._pictures[camera])
         return True
@@ -166,23 +176,42 @@ class SimLoop:
         """Wait for what the other nodes owe at ``now_ns``; False where the wall clock should set the pace."""
         inbox = self._inbox
         if self._started_at is None:
-            # Whoever engages during this wait gets the picture that was published at its beginning.
-            self._wait(lambda: (inbox.engaged and pictured) or inbox.any_command(), self._rest())
-            if not inbox.engaged or not pictured:
-                return inbox.any_command()
-            return self._chunk_at(now_ns, self._settings.first_wait_s, count=False)
+            return self._stand(now_ns, pictured)
         if not inbox.engaged or (self._alone and not inbox.any_command()):
             return False
-        self._alone = False
         chunk = inbox.chunk
         if pictured and (chunk is None or chunk[0] + self._settings.tick_ns <= now_ns):
-            self._alone = not self._chunk_at(now_ns, self._settings.wait_s, count=True)
-        elif not self._wait(lambda: not inbox.engaged or inbox.every_arm(), self._settings.wait_s):
-            self.counters['window_timeouts'] += 1
-            self._alone = True
+            self._alone = not self._chunk_at(now_ns)
+        else:
+            self._alone = not self._wait(
+                lambda: not inbox.engaged or inbox.every_arm(), self._settings.wait_s
+            )
+            self.counters['window_timeouts'] += self._alone
         return inbox.engaged and not self._alone
 
-    def _chunk_at(self, now_ns: int, timeout_s: float, count: bool) -> bool:
+    def _stand(self, now_ns: int, pictured: bool) -> bool:
+        """Before the first window: do not let time go on while a chunk for ``now_ns`` may be under way.
+
+        The policy answers every picture, with a preview or, once engaged, with a chunk; after the edge of 'engaged'
+        only a newer picture leads to a chunk. So a picture that was answered with a preview is done with, whoever
+        hears of the engagement first, and the episode starts at the stamp of its first chunk.
+        """
+        inbox, engaged = self._inbox, self._inbox.engaged
+        if not pictured:
+            return engaged or inbox.any_command()
+        if not engaged and self._unanswered >= _GIVE_UP:
+            self._unanswered -= inbox.answered(now_ns - self._settings.tick_ns)
+            return False
+        if not self._wait(lambda: inbox.answered(now_ns), self._settings.first_wait_s):
+            self._unanswered += 1
+            return False
+        self._unanswered = 0
+        # A chunk travels on a topic of its own and may be overtaken by the preview that was published after it.
+        if not self._wait(lambda: inbox.chunk is not None and inbox.chunk[0] >= now_ns, _OVERTAKEN_S):
+            return engaged
+        return self._windows_of_chunk()
+
+    def _chunk_at(self, now_ns: int) -> bool:
         """Wait for the chunk of ``now_ns`` and then for the windows that were cut from it."""
         inbox = self._inbox
 
@@ -190,14 +219,17 @@ class SimLoop:
             chunk = inbox.chunk
             return not inbox.engaged or (chunk is not None and chunk[0] >= now_ns)
 
-        if not self._wait(here, timeout_s):
-            self.counters['chunk_timeouts'] += count
+        if not self._wait(here, self._settings.wait_s):
+            self.counters['chunk_timeouts'] += 1
             return False
-        chunk = inbox.chunk
+        return self._windows_of_chunk()
+
+    def _windows_of_chunk(self) -> bool:
+        inbox, chunk = self._inbox, self._inbox.chunk
         if chunk is None:
             return False
-        if self._wait(lambda: not inbox.engaged or inbox.every_arm(chunk[1]), self._settings.wait_s):
-            return inbox.engaged
+        if self._wait(lambda: inbox.let_go or inbox.every_arm(chunk[1]), self._settings.wait_s):
+            return True
         self.counters['window_timeouts'] += 1
         return False
 

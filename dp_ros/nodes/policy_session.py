@@ -1,0 +1,137 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""When the policy ticks, and which of its chunks may move the arms. Knows threads, but no ROS.
+
+While nobody is engaged every tick starts a new buffer from the measured pose: a preview of what would happen. The
+rising edge of 'engaged' begins an epoch with the first observation made after it; what was under way before an edge
+or a reset is dropped, not published late.
+"""
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from dp_ros.action.chunk import ActionChunk
+from dp_ros.observation.observation_buffer import ObservationBuffer
+from dp_ros.policy.streaming import Controller
+
+# An observation so much older than the last one means that the clock was set back.
+_JUMP_NS = 500_000_000
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A chunk, whether it may move the arms, and where its time went (milliseconds by stage)."""
+
+    chunk: ActionChunk
+    engaged: bool
+    stage_ms: dict[str, float]
+
+
+class PolicySession:
+    """One policy between engagements and resets.
+
+    :meth:`tick` belongs to the inference thread, everything else to the callbacks; neither waits for the other
+    longer than it takes to copy a few numbers.
+
+    Args:
+        controller: the policy in motion; from now on only this object touches it.
+        buffer: where callbacks put what arrives.
+        seed: engagement k draws its noise from seed + k, so that a run can be repeated.
+    """
+
+    def __init__(self, controller: Controller, buffer: ObservationBuffer, seed: int):
+        self.buffer = buffer
+        self._controller, self._seed = controller, seed
+        timing = controller.policy.contract.timing
+        # Stamps of a real camera jitter: half a period early is this tick, not the one before.
+        self._spacing_ns = controller.tick_ns - timing.period_ns // 2
+        self._lock = threading.Lock()
+        self._engaged = False
+        self._engagements = 0
+        self._epoch = 1
+        self._seq = 0
+        self._begin = True
+        self._last_ns: int | None = None
+        self._counters: Counter[str] = Counter()
+
+    @property
+    def engaged(self) -> bool:
+        """Whether the chunks of the present epoch may move the arms."""
+        with self._lock:
+            return self._engaged
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Ticks, previews, dropped results and engagements since the start."""
+        with self._lock:
+            return dict(self._counters, engagements=self._engagements)
+
+    def set_engaged(self, engaged: bool) -> None:
+        """An edge begins a new epoch; the same value again changes nothing."""
+        newest = self.buffer.newest_observation_ns()
+        with self._lock:
+            if engaged == self._engaged:
+                return
+            self._engaged = engaged
+            self._engagements += engaged
+            self._new_epoch()
+            if engaged and newest is not None:
+                # Wait for an observation from after the edge: the first one may be nearly a period old.
+                self._last_ns = newest + 1 - self._spacing_ns
+
+    def reset(self) -> None:
+        """Forget all observations and begin a new epoch."""
+        self.buffer.clear()
+        with self._lock:
+            self._new_epoch()
+
+    def due(self) -> bool:
+        """Whether the newest observation calls for a tick."""
+        newest = self.buffer.newest_observation_ns()
+        with self._lock:
+            return newest is not None and self._is_due(newest)
+
+    def tick(self, now_ns: int) -> Tick | None:
+        """Predict from the newest observation; None where it is not due, or where the epoch ended meanwhile.
+
+        Raises:
+            StaleObservationError, MessageError: no observation can be made; nothing has changed.
+        """
+        began = time.perf_counter()
+        with self._lock:
+            epoch, engaged, begin = self._epoch, self._engaged, self._begin
+            seed = self._seed + max(0, self._engagements - 1)
+        observation = self.buffer.observe(now_ns)
+        observed = time.perf_counter()
+        with self._lock:
+            if epoch != self._epoch or not self._is_due(observation.stamp_ns):
+                return None
+        if begin or not engaged:
+            self._controller.reset(seed)
+        chunk = self._controller.tick(observation)
+        with self._lock:
+            if epoch != self._epoch:
+                self._counters['dropped'] += 1
+                return None
+            self._begin = False
+            self._last_ns = observation.stamp_ns
+            # The noise of an epoch follows from its seed alone, so the controller's own count starts anew each
+            # time; the id of a chunk must not.
+            chunk = replace(chunk, epoch=self._epoch, seq=self._seq)
+            self._seq += 1
+            self._counters['ticks' if engaged else 'previews'] += 1
+        stages = {'observe': 1e3 * (observed - began), **self._controller.stage_ms}
+        return Tick(chunk, engaged, stages)
+
+    def _new_epoch(self) -> None:
+        self._epoch += 1
+        self._seq = 0
+        self._begin = True
+        self._last_ns = None
+
+    def _is_due(self, stamp_ns: int) -> bool:
+        last = self._last_ns
+        return last is None or stamp_ns >= last + self._spacing_ns or stamp_ns < last - _JUMP_NS
