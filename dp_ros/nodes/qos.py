@@ -32,5 +32,7 @@ CONTROLLER_IN = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 # Publishers of sensors offer what any subscriber may ask for.
 SENSOR_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+# For recorders, which may lag behind but must miss nothing.
+RECORD_OUT = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 STATUS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

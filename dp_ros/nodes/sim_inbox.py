@@ -36,12 +36,14 @@ class SimInbox:
         self._engaged = self._let_go = False
         self._reset: Callable[[], None] | None = None
         self._closed = False
+        self._commanded_at = 0.0
 
     def put_command(self, arm: str, command: ArmCommand) -> None:
         """A window for one arm's controller."""
         with self._condition:
             self._commands[arm].append(command)
             self._newest_id[arm] = command.chunk_id
+            self._commanded_at = time.monotonic()
             self._condition.notify_all()
 
     def put_chunk(self, stamp_ns: int, chunk_id: str) -> None:
@@ -83,6 +85,12 @@ class SimInbox:
         """The node that owns motion says that the policy drives."""
         with self._condition:
             return self._engaged
+
+    @property
+    def quiet_s(self) -> float:
+        """Wall-clock time since the last window."""
+        with self._condition:
+            return time.monotonic() - self._commanded_at
 
     @property
     def let_go(self) -> bool:

@@ -54,8 +54,8 @@ class RobotPort(Protocol):
         """One picture (H, W, 3) uint8 RGB."""
         ...
 
-    def episode(self, state: str, result: EpisodeResult, real_time_factor: float) -> None:
-        """How the episode stands; ``state`` is 'standing', 'running' or 'done'."""
+    def episode(self, state: str, result: EpisodeResult, start_ns: int, real_time_factor: float) -> None:
+        """How the episode stands; ``state`` is 'standing', 'running' or 'done', ``start_ns`` 0 before its start."""
         ...
 
     def warn(self, text: str) -> None:
@@ -160,7 +160,7 @@ class SimLoop:
         self._port.clock(now_ns)
         self._port.joints(now_ns, self._robot.joint_positions(), self._robot.joint_velocities())
         standing = self._started_at is None
-        if now_ns < self._picture_ns:
+        if now_ns < self._picture_ns and not (standing and self._inbox.engaged):
             return False
         # While standing, one picture a tick, so that the policy answers each of them: see _stand.
         slow = standing and not self._settings.realtime
@@ -198,7 +198,7 @@ class SimLoop:
         """
         inbox, engaged = self._inbox, self._inbox.engaged
         if not pictured:
-            return engaged or inbox.any_command()
+            return inbox.any_command()
         if not engaged and self._unanswered >= _GIVE_UP:
             self._unanswered -= inbox.answered(now_ns - self._settings.tick_ns)
             return False
@@ -292,4 +292,5 @@ class SimLoop:
             self._say('running')
 
     def _say(self, state: str) -> None:
-        self._port.episode(state, self._robot.result(), self.real_time_factor)
+        start_ns = 0 if self._started_at is None else self._started_at[0]
+        self._port.episode(state, self._robot.result(), start_ns, self.real_time_factor)

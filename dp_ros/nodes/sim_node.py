@@ -38,6 +38,7 @@ from dp_ros.simulation.robot import EpisodeResult, SimulatedRobot, make_task
 
 _RESET_S = 10.0
 _START_S = 60.0
+_QUIET_S = 0.3
 
 
 class SimNode(Node):
@@ -61,7 +62,7 @@ class SimNode(Node):
         self._joints_out = self.create_publisher(
             JointState, self._binding.joint_states[0].topic, qos.SENSOR_OUT
         )
-        self._commanded_out = self.create_publisher(JointState, '~/commanded', qos.SENSOR_OUT)
+        self._commanded_out = self.create_publisher(JointState, '~/commanded', qos.RECORD_OUT)
         self._images_out = {
             name: self.create_publisher(Image, camera.topic, qos.SENSOR_OUT)
             for name, camera in self._binding.cameras.items()
@@ -114,7 +115,7 @@ class SimNode(Node):
         fill_image(message, image, stamp_ns, f'{camera}_optical_frame')
         self._images_out[camera].publish(message)
 
-    def episode(self, state: str, result: EpisodeResult, real_time_factor: float) -> None:
+    def episode(self, state: str, result: EpisodeResult, start_ns: int, real_time_factor: float) -> None:
         """Publish how the episode stands."""
         values = {
             'seed': result.seed,
@@ -122,6 +123,7 @@ class SimNode(Node):
             'success': result.success,
             'strict_success': result.strict_success,
             'max_reward': result.max_reward,
+            'start_ns': start_ns,
             'real_time_factor': f'{real_time_factor:.3f}',
         }
         self._episode_out.publish(
@@ -199,6 +201,12 @@ class SimNode(Node):
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._inbox.engaged:
             response.success, response.message = False, 'the arms are engaged: disengage action_node first'
+        elif self._inbox.quiet_s < _QUIET_S:
+            # A window that comes after the reset would drag the arms to where they were before.
+            response.success, response.message = (
+                False,
+                'the controllers still receive windows: wait for the brake',
+            )
         elif self._inbox.request_reset(_RESET_S):
             response.success, response.message = True, f'reset, seed {self._loop.seed if self._loop else "?"}'
         else:

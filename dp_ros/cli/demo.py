@@ -1,0 +1,163 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``dp_ros demo``: the main job. Three nodes and an operator as processes of this machine, over DDS."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from dp_ros.cli.ros_processes import Fleet, ProcessError, free_domain, local_environment
+from dp_ros.contract import Contract
+from dp_ros.errors import CheckpointError, ConfigError
+from dp_ros.evaluation.record import RunRecord
+from dp_ros.evaluation.report import write_report
+from dp_ros.evaluation.video import write_video
+from dp_ros.share import share_path
+
+CHECKPOINT = 'aloha_transfer_cube'
+SUCCESS_TARGET = 0.8
+# Who knows no more than the policy first, who brakes next, who carries the brake out last.
+STOP_ORDER = ('operator', 'policy_node', 'action_node', 'sim_node')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument('--checkpoint', type=Path, help='checkpoint directory (default: the shipped one)')
+    parser.add_argument('--episodes', type=int, default=10)
+    parser.add_argument('--seed', type=int, default=0, help='seed of the first episode; the others follow')
+    parser.add_argument('--out', type=Path, default=Path('out/demo'), help='where results go')
+    parser.add_argument(
+        '--realtime',
+        action='store_true',
+        help='run at wall-clock speed instead of in lockstep with the policy',
+    )
+    parser.add_argument('--binding', default='aloha_sim', help='YAML file or name of a shipped one')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the episodes; 0 where at least 80 % succeeded and every process ended cleanly."""
+    if args.episodes < 1 or args.seed < 0:
+        raise ConfigError(
+            f'--episodes must be at least 1 and --seed at least 0, got {args.episodes}, {args.seed}'
+        )
+    checkpoint = (args.checkpoint or share_path('checkpoints', CHECKPOINT)).resolve()
+    tick_s = _tick_s(checkpoint)
+    recording = args.out / 'recording' / 'run.npz'
+    recording.unlink(missing_ok=True)
+    signal.signal(signal.SIGTERM, _interrupt)
+    began = time.monotonic()
+    with Fleet(args.out / 'logs', local_environment(free_domain())) as fleet:
+        try:
+            _start(fleet, args, checkpoint, tick_s, recording)
+            operated = fleet.wait_for('operator')
+        except KeyboardInterrupt:
+            codes = _stop(fleet)
+            print(f'\ndemo: interrupted; every process has ended: {_shown(codes)}', file=sys.stderr)
+            return 130
+        except ProcessError as error:
+            print(f'\ndemo: {error}', file=sys.stderr)
+            operated = 1
+        tails = '\n'.join(fleet.tail(name) for name in STOP_ORDER[1:])
+        codes = _stop(fleet)
+    unclean = {name: code for name, code in codes.items() if code}
+    if unclean or operated:
+        print(f'{tails}\ndemo: not every process ended cleanly: {_shown(codes)}', file=sys.stderr)
+    if not recording.is_file():
+        print('demo: nothing was recorded', file=sys.stderr)
+        return 1
+    return max(
+        _report(args.out, recording, args.episodes, time.monotonic() - began), int(bool(unclean or operated))
+    )
+
+
+def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: float, recording: Path) -> None:
+    cores = os.cpu_count() or 1
+    robot = {'checkpoint': str(checkpoint), 'binding': args.binding, 'autostart': True, 'use_sim_time': True}
+    fleet.start(
+        'sim_node',
+        'dp_ros.nodes.sim_node',
+        _parameters(
+            'sim_node', binding=args.binding, first_seed=args.seed, realtime=args.realtime, tick_s=tick_s
+        ),
+    )
+    # Engagement k of the demo is episode k, so that its noise is that of the direct rollout of the same seed.
+    fleet.start(
+        'policy_node',
+        'dp_ros.nodes.policy_node',
+        _parameters('policy_node', seed=args.seed, frozen_camera_s=0.0, **robot),
+        threads=min(2, cores),
+    )
+    fleet.start('action_node', 'dp_ros.nodes.action_node', _parameters('action_node', dry_run=False, **robot))
+    operator = {
+        'checkpoint': checkpoint,
+        'binding': args.binding,
+        'episodes': args.episodes,
+        'seed': args.seed,
+        'record': recording,
+        'pace': 'real time' if args.realtime else 'lockstep',
+    }
+    options = [text for key, value in operator.items() for text in (f'--{key}', str(value))]
+    fleet.start('operator', 'dp_ros.nodes.demo_operator', options, log=False)
+
+
+def _parameters(node: str, **values: object) -> list[str]:
+    """ROS arguments: the shipped YAML file of the node, then what this run changes."""
+    out = ['--ros-args', '--params-file', str(share_path('config', f'{node}.yaml'))]
+    for key, value in values.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        out += ['-p', f'{key}:={text}']
+    return out
+
+
+def _stop(fleet: Fleet) -> dict[str, int]:
+    """End all processes in order; a second Ctrl-C must not leave one behind, so it is not heard here."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return fleet.stop(STOP_ORDER, at_once=3)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _report(out: Path, recording: Path, episodes: int, wall_s: float) -> int:
+    record = RunRecord.load(recording)
+    record.provenance['command'] = ' '.join(sys.argv)
+    record.provenance['wall clock'] = f'{wall_s:.0f} s, start of the processes included'
+    video, report = out / 'rollout.mp4', out / 'report.html'
+    if record.episodes:
+        write_video(video, record)
+    write_report(report, record, video)
+    print(
+        f'strict success {record.strict_successes}/{episodes}, '
+        f'{record.provenance.get("real-time factor", "no")} real-time factor, {wall_s:.0f} s'
+    )
+    print(video)
+    print(report)
+    print(f'demo: {record.successes}/{episodes} episodes succeeded')
+    return 0 if record.successes >= SUCCESS_TARGET * episodes else 1
+
+
+def _tick_s(checkpoint: Path) -> float:
+    """Time between two chunks of a checkpoint, without loading it: sim_node waits for them in lockstep."""
+    if not (checkpoint / 'contract.json').is_file():
+        raise CheckpointError(f'{checkpoint}: no checkpoint here (contract.json is missing)')
+    timing = Contract.from_json(checkpoint / 'contract.json').timing
+    try:
+        control = json.loads((checkpoint / 'config.json').read_text())['control']
+        execute = int(control['execute']) if control['mode'] == 'chunk' else 0
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f'{checkpoint}/config.json: cannot be read: {error}') from error
+    return (execute or timing.action_horizon) * timing.period_ns * 1e-9
+
+
+def _shown(codes: dict[str, int]) -> str:
+    return ', '.join(f'{name} {code}' for name, code in codes.items())
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,254 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The operator of `dp_ros demo`: engages the arms by the services that a robot's operator uses, and records.
+
+A process of its own, so that it can do no more than any operator can: it is not part of the robot.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import rclpy
+from lifecycle_msgs.srv import GetState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from std_srvs.srv import SetBool, Trigger
+
+from dp_ros import __version__
+from dp_ros.errors import DpRosError
+from dp_ros.evaluation.record import EpisodeRecord, RunRecord
+from dp_ros.nodes.demo_recorder import DemoRecorder
+from dp_ros.nodes.process import StopSignal
+from dp_ros.nodes.site import checkpoint_contract, load_binding
+
+_START_S = 180.0
+_CALL_S = 15.0
+_EPISODE_S = 180.0
+_ENGAGE_TRIES = 5
+_SUCCESS_TARGET = 0.8
+
+
+class OperatorError(DpRosError):
+    """The robot does not do what its operator asks for."""
+
+
+class Interrupted(Exception):
+    """The operator was asked to stop."""
+
+
+class DemoOperator(Node):
+    """Runs episodes one after the other; everything happens in the thread that calls its methods."""
+
+    def __init__(self, args: argparse.Namespace, stop: StopSignal):
+        super().__init__('demo_operator')
+        self._args, self._stop = args, stop
+        self._contract = checkpoint_contract(args.checkpoint)
+        binding = load_binding(args.binding)
+        self._recorder = DemoRecorder(self, self._contract, binding, round(args.frame_every * 1e9))
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self)
+        self._service: dict[str, Any] = {
+            name: self.create_client(kind, name)
+            for name, kind in (
+                ('policy_node/get_state', GetState),
+                ('action_node/get_state', GetState),
+                ('policy_node/reset', Trigger),
+                ('sim_node/reset', Trigger),
+                ('action_node/engage', SetBool),
+            )
+        }
+        self._factors: list[float] = []
+        self.record = self._new_record()
+
+    def run(self) -> None:
+        """Wait for the nodes, then run the episodes into :attr:`record`."""
+        for node in ('policy_node', 'action_node'):
+            self._until(f'{node} to be active', partial(self._is_active, node), _START_S)
+        self._until('the simulated robot', lambda: bool(self._recorder.episode), _START_S)
+        for index in range(self._args.episodes):
+            self.record.episodes.append(self._episode(index))
+            self._show('')
+            self._say(self._line(index))
+        # Counters come once a second.
+        self._until('diagnostics', self._pause(1.5), 3.0)
+        self.record.counters = dict(sorted(self._recorder.counters.items()))
+        self.record.provenance['real-time factor'] = f'{median(self._factors):.2f} (median of the episodes)'
+
+    def _episode(self, index: int) -> EpisodeRecord:
+        seed = self._args.seed + index
+        self._call('policy_node/reset')
+        self._recorder.begin()
+        self._until('the simulated robot to reset', lambda: self._reset_to(seed), 30.0)
+        began, tries = time.monotonic(), 0
+        end = began + _EPISODE_S
+        while self._recorder.episode.get('state') != 'done' and time.monotonic() < end:
+            if not self._recorder.engaged and tries < _ENGAGE_TRIES:
+                tries += 1
+                self._engage()
+            self._spin()
+            self._show(self._line(index))
+        wall_s = time.monotonic() - began
+        self._factors.append(float(self._recorder.episode.get('real_time_factor', 0.0)))
+        self._until('the last commands', self._recorder.complete, 2.0, must=False)
+        episode = self._recorder.end(wall_s, {'engagements': tries})
+        self._call('action_node/engage', SetBool.Request(data=False))
+        self._until('action_node to let go', lambda: not self._recorder.engaged, _CALL_S)
+        return episode
+
+    def _engage(self) -> None:
+        """Ask until the arms may be engaged: joints or a look at the graph may lack a moment longer."""
+        answer = None
+
+        def engaged() -> bool:
+            nonlocal answer
+            answer = self._call('action_node/engage', SetBool.Request(data=True))
+            return bool(answer.success)
+
+        try:
+            self._until('action_node to engage', engaged, _CALL_S, every_s=0.5)
+        except OperatorError as error:
+            raise OperatorError(f'{error}: {answer.message if answer else "no answer"}') from error
+        self._until('the engagement to show', lambda: self._recorder.engaged, 2.0, must=False)
+
+    def _reset_to(self, seed: int) -> bool:
+        """Reset until the robot stands with this seed; it refuses while the arms still brake."""
+        answer = self._call('sim_node/reset')
+        if not answer.success:
+            self._until('the arms to rest', self._pause(0.2), 1.0)
+            return False
+        current = self._recorder
+        self._until('the reset to show', lambda: current.episode.get('state') == 'standing', 5.0)
+        if current.episode.get('seed') != str(seed):
+            raise OperatorError(f'sim_node stands with seed {current.episode.get("seed")}, expected {seed}')
+        return True
+
+    def _is_active(self, node: str) -> bool:
+        client = self._service[f'{node}/get_state']
+        if not client.service_is_ready():
+            return False
+        return bool(self._call(f'{node}/get_state', GetState.Request()).current_state.label == 'active')
+
+    def _call(self, service: str, request: Any = None) -> Any:
+        client = self._service[service]
+        self._until(f'service {service}', client.service_is_ready, _CALL_S)
+        future = client.call_async(Trigger.Request() if request is None else request)
+        self._until(f'an answer of {service}', future.done, _CALL_S)
+        return future.result()
+
+    def _until(
+        self,
+        what: str,
+        predicate: Callable[[], bool],
+        seconds: float,
+        every_s: float = 0.0,
+        must: bool = True,
+    ) -> None:
+        """Spin until the predicate holds; OperatorError after ``seconds`` where it ``must``."""
+        end, due = time.monotonic() + seconds, 0.0
+        while True:
+            now = time.monotonic()
+            if now >= due:
+                if predicate():
+                    return
+                due = now + every_s
+            if now > end:
+                if must:
+                    raise OperatorError(f'waited {seconds:.0f} s in vain for {what}')
+                return
+            self._spin()
+            if seconds >= _START_S:
+                self._show(f'waiting for {what}')
+
+    def _spin(self) -> None:
+        if self._stop.is_set():
+            raise Interrupted
+        self._executor.spin_once(timeout_sec=0.05)
+
+    @staticmethod
+    def _pause(seconds: float) -> Callable[[], bool]:
+        end = time.monotonic() + seconds
+        return lambda: time.monotonic() >= end
+
+    def _line(self, index: int) -> str:
+        now, episodes = self._recorder.episode, self.record.episodes
+        done = len(episodes) > index
+        result = 'succeeded' if now.get('success') == 'True' else 'failed' if done else 'running'
+        return (
+            f'episode {index + 1}/{self._args.episodes}  seed {now.get("seed")}  step {now.get("steps"):>3}  '
+            f'{result:<9}  {now.get("real_time_factor")} x real time  '
+            f'{self.record.successes}/{len(episodes)} succeeded'
+        )
+
+    def _show(self, text: str) -> None:
+        """A line that the next one overwrites; nothing where nobody watches."""
+        if sys.stdout.isatty():
+            sys.stdout.write(f'\r\x1b[2K{text}')
+            sys.stdout.flush()
+
+    @staticmethod
+    def _say(text: str) -> None:
+        sys.stdout.write(text + '\n')
+        sys.stdout.flush()
+
+    def _new_record(self) -> RunRecord:
+        joints = self._contract.embodiment.joints
+        return RunRecord(
+            title=f'{self._contract.name} through the ROS graph, {self._args.pace}',
+            joint_names=self._contract.joint_names,
+            joint_units=tuple(joint.unit for joint in joints),
+            period_ns=self._contract.timing.period_ns,
+            camera=self._recorder.camera,
+            provenance={
+                'checkpoint': str(self._args.checkpoint),
+                'contract': self._contract.hash,
+                'dp_ros': __version__,
+                'middleware': rclpy.get_rmw_implementation_identifier(),
+                'machine': f'{platform.machine()}, {os.cpu_count()} processors, {platform.platform()}',
+                'python': platform.python_version(),
+            },
+            success_target=_SUCCESS_TARGET,
+        )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the episodes and write the record; 0 where all of them ran, whatever they came to."""
+    parser = argparse.ArgumentParser(prog='demo_operator', description='Operate the demo and record it.')
+    parser.add_argument('--checkpoint', required=True)
+    parser.add_argument('--binding', default='aloha_sim')
+    parser.add_argument('--episodes', type=int, default=10)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--record', type=Path, required=True)
+    parser.add_argument('--frame-every', type=float, default=0.08, help='seconds between two recorded images')
+    parser.add_argument('--pace', default='lockstep')
+    args = parser.parse_args(argv)
+    stop = StopSignal()
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    operator = None
+    try:
+        operator = DemoOperator(args, stop)
+        operator.run()
+        code = 0
+    except Interrupted:
+        return 130
+    except DpRosError as error:
+        sys.stderr.write(f'\ndemo_operator: {error}\n')
+        code = 1
+    finally:
+        rclpy.try_shutdown()
+    if operator is not None:
+        operator.record.save(args.record)
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())
