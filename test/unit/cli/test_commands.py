@@ -1,0 +1,111 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The command line: what it prints, and how it fails."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dp_ros.cli.main import COMMANDS, main
+from dp_ros.contract import Contract
+from dp_ros.data.episode import Episode
+from dp_ros.data.episode_store import EpisodeStore
+from dp_ros.policy.testing import tiny_checkpoint
+
+ROOT = Path(__file__).parents[3]
+CONTRACT = Contract.from_json(ROOT / 'config' / 'contracts' / 'aloha_transfer_cube.json')
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    return tiny_checkpoint(tmp_path_factory.mktemp('checkpoint') / 'tiny', CONTRACT)
+
+
+@pytest.fixture(scope='module')
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp('store') / 'store'
+    with EpisodeStore.create(path, CONTRACT, {'task': 'aloha_transfer_cube'}) as store:
+        for _ in range(2):
+            store.append(
+                Episode(
+                    stamps_ns=np.arange(5, dtype=np.int64) * CONTRACT.timing.period_ns,
+                    proprio=np.zeros((5, 14), np.float32),
+                    actions=np.full((5, 14), 0.25, np.float32),
+                    images={'top': np.zeros((5, 64, 64, 3), np.uint8)},
+                )
+            )
+    return path
+
+
+@pytest.mark.parametrize('command', sorted(COMMANDS))
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, '--help'])
+    assert stop.value.code == 0
+    assert command in capsys.readouterr().out
+
+
+def test_inspect_a_checkpoint_and_whether_it_fits(checkpoint, tmp_path, capsys):
+    binding = ROOT / 'config' / 'bindings' / 'aloha_sim.yaml'
+    assert main(['inspect', str(checkpoint), '--binding', str(binding)]) == 0
+    text = capsys.readouterr().out
+    assert CONTRACT.hash[:8] in text
+    assert 'golden sample reproduced' in text
+    assert 'fits' in text
+    other = tmp_path / 'other.yaml'
+    other.write_text(binding.read_text().replace('left_arm_elbow', 'left_arm_elbw').replace('right_arm_waist', 'waist'))
+    assert main(['inspect', str(checkpoint), '--binding', str(other)]) == 1
+    text = capsys.readouterr().out
+    assert "'left_arm_elbow'" in text
+    assert "'right_arm_waist'" in text
+
+
+def test_inspect_a_store_goes_on_past_damage(store, tmp_path, capsys):
+    copy = tmp_path / 'store'
+    shutil.copytree(store, copy)
+    assert main(['inspect', str(copy)]) == 0
+    assert '2 readable, 0 damaged' in capsys.readouterr().out
+    episode = copy / 'episodes' / '000001.safetensors'
+    episode.write_bytes(episode.read_bytes()[:-7])
+    assert main(['inspect', str(copy)]) == 0
+    text = capsys.readouterr().out
+    assert '1 readable, 1 damaged' in text
+    assert '000001.safetensors' in text
+    assert '+0.2500 to +0.2500 rad' in text
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['inspect', '/nowhere'], '/nowhere: neither a checkpoint'),
+        (['rollout', '--checkpoint', '/nowhere'], 'no such checkpoint directory'),
+        (['rollout', '--checkpoint', '/nowhere', '--episodes', '0'], '--episodes must be at least 1'),
+        (['train', '--experiment', '/nowhere.yaml'], '/nowhere.yaml: cannot be read'),
+        (['bench', '--checkpoint', '/nowhere', '--ticks', '0'], '--ticks must be at least 1'),
+        (['collect', '--task', 'fold_laundry', '--out', '/tmp/unused'], "'aloha_transfer_cube'"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(argv, message, capsys):
+    assert main(argv) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert 'Traceback' not in captured.err
+
+
+def test_an_unknown_task_is_refused_with_the_legal_ones(checkpoint, capsys):
+    assert main(['rollout', '--checkpoint', str(checkpoint), '--task', 'fold_laundry', '--processes', '1']) == 2
+    assert "unknown task 'fold_laundry'; legal: ['aloha_transfer_cube']" in capsys.readouterr().err
+
+
+def test_bench_measures_every_stage(checkpoint, tmp_path, capsys):
+    assert main(['bench', '--checkpoint', str(checkpoint), '--ticks', '5', '--json', str(tmp_path / 'b.json')]) == 0
+    figures = json.loads((tmp_path / 'b.json').read_text())
+    assert list(figures['stages_ms']) == ['observe', 'encode', 'network', 'decode', 'plan', 'total']
+    assert all(values['count'] == 5 and values['p50'] > 0 for values in figures['stages_ms'].values())
+    assert figures['flop'] > 0
+    assert figures['ratio_to_bound'] > 1.0, 'nothing runs faster than its own matrix products'
+    assert 'p99' in capsys.readouterr().out
