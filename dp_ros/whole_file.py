@@ -23,8 +23,7 @@ def whole_file(path: Path, what: str, error: type[DpRosError] = StoreError) -> I
         what: what it is, for the message.
         error: class of the error that stands for an OSError.
     """
-    # The suffix stays last: some writers choose the format by it.
-    beside = path.with_name(f'{path.stem}.part{path.suffix}')
+    beside = path.with_name(path.name + '.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
@@ -33,7 +32,7 @@ def whole_file(path: Path, what: str, error: type[DpRosError] = StoreError) -> I
         _flush(path.parent)
     except OSError as cause:
         raise error(
-            f'{path}: cannot write {what}, an older one is kept: {cause.strerror or cause}'
+            f'{path}: cannot write {what}, nothing half written is kept: {cause.strerror or cause}'
         ) from cause
     finally:
         with suppress(OSError):

@@ -17,6 +17,7 @@ from typing import Any
 from dp_ros.contract import Contract
 from dp_ros.data.episode import Episode, episode_from_bytes, read_metadata
 from dp_ros.errors import StoreError
+from dp_ros.whole_file import whole_file
 
 VERSION = 1
 _HEADER_BYTES = 1 << 16
@@ -170,19 +171,5 @@ def _dump(data: dict[str, Any]) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(path.name + '.part')
-    try:
-        with part.open('wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StoreError(f'{path}: cannot be written, nothing was kept: {error.strerror}') from error
+    with whole_file(path, 'this file of the store') as beside:
+        beside.write_bytes(content)

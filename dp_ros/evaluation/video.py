@@ -95,7 +95,7 @@ def _open(path: Path, rate: float) -> Generator[None, Any, None]:
         codec='libx264',
         pix_fmt_out='yuv420p',
         quality=None,
-        output_params=['-crf', '23', '-preset', 'veryfast', '-movflags', '+faststart'],
+        output_params=['-crf', '23', '-preset', 'veryfast', '-movflags', '+faststart', '-f', 'mp4'],
     )
     writer.send(None)
     return writer
