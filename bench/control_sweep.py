@@ -14,10 +14,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from dp_ros.evaluation.output import write_text
 from dp_ros.evaluation.rollout import RolloutSettings, rollout, summary
 from dp_ros.evaluation.statistics import paired_comparison
 from dp_ros.policy.checkpoint import load_checkpoint
+from dp_ros.whole_file import whole_file
 
 
 def settings_of(spec: str, args: argparse.Namespace) -> RolloutSettings:
@@ -32,7 +32,9 @@ def settings_of(spec: str, args: argparse.Namespace) -> RolloutSettings:
 
 def main() -> int:
     """Run what is missing, then print the table; the first setting is what the others are compared with."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--streaming', type=Path, required=True)
     parser.add_argument('--chunk', type=Path)
     parser.add_argument('--seed', type=int, default=10000)
@@ -47,7 +49,8 @@ def main() -> int:
         if not path.exists():
             settings = settings_of(spec, args)
             episodes = list(rollout(settings, range(args.seed, args.seed + args.episodes), args.processes))
-            write_text(path, json.dumps(summary(settings, episodes), indent=1) + '\n')
+            with whole_file(path, 'the figures') as beside:
+                beside.write_text(json.dumps(summary(settings, episodes), indent=1) + '\n')
             print(f'{spec}: {sum(e.success for e in episodes)}/{len(episodes)}', file=sys.stderr, flush=True)
         figures[spec] = json.loads(path.read_text())
     first = [s['success'] for s in figures[args.specs[0]]['seeds']]

@@ -3,8 +3,8 @@
 
 """Compare a demo run through the ROS graph with the direct rollout, command by command, on the same seeds.
 
-    dp_ros demo --episodes 20 --seed 0 --out out/parity
-    python bench/graph_parity.py out/parity/run.npz --checkpoint checkpoints/aloha_transfer_cube --json FILE
+dp_ros demo --episodes 20 --seed 0 --out out/parity
+python bench/graph_parity.py out/parity/run.npz --checkpoint checkpoints/aloha_transfer_cube --json FILE
 """
 
 import argparse
@@ -15,15 +15,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dp_ros.evaluation.output import write_text
 from dp_ros.evaluation.record import RunRecord
 from dp_ros.evaluation.rollout import RolloutSettings, Runner
 from dp_ros.evaluation.statistics import paired_comparison, wilson_interval
+from dp_ros.whole_file import whole_file
 
 
 def main() -> int:
     """Print the largest differences of command and measurement per episode, and both success rates."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('record', type=Path)
     parser.add_argument('--checkpoint', type=Path, required=True)
     parser.add_argument('--task', default='aloha_transfer_cube')
@@ -60,7 +62,8 @@ def main() -> int:
     }
     print({k: v for k, v in figures.items() if k != 'seeds'})
     if args.json:
-        write_text(args.json, json.dumps(figures, indent=1) + '\n')
+        with whole_file(args.json, 'the figures') as beside:
+            beside.write_text(json.dumps(figures, indent=1) + '\n')
     return 0
 
 

@@ -12,9 +12,9 @@ import torch
 
 from dp_ros.errors import ConfigError
 from dp_ros.evaluation.latency import measure_ticks
-from dp_ros.evaluation.output import write_text
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.streaming import make_controller
+from dp_ros.whole_file import whole_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,5 +44,6 @@ def run(args: argparse.Namespace) -> int:
         f'({figures["threads"]} threads)'
     )
     if args.json:
-        write_text(args.json, json.dumps(figures, indent=2) + '\n')
+        with whole_file(args.json, 'the figures') as beside:
+            beside.write_text(json.dumps(figures, indent=2) + '\n')
     return 0

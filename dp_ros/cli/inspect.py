@@ -19,7 +19,9 @@ from dp_ros.policy.checkpoint import load_checkpoint
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument('path', type=Path, help='checkpoint directory or episode store')
-    parser.add_argument('--binding', type=Path, help='also compare with the robot that this binding describes')
+    parser.add_argument(
+        '--binding', type=Path, help='also compare with the robot that this binding describes'
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,7 +78,10 @@ def _print_checkpoint(path: Path) -> Contract:
 
 def _print_store(path: Path) -> Contract:
     with EpisodeStore.open(path) as store:
-        lengths, damaged, low, high = [], [], None, None
+        lengths: list[int] = []
+        damaged: list[str] = []
+        low = np.full(len(store.contract.joint_names), np.inf)
+        high = -low
         for index in range(len(store)):
             try:
                 episode = store.read(index)
@@ -84,9 +89,8 @@ def _print_store(path: Path) -> Contract:
                 damaged.append(str(error))
                 continue
             lengths.append(len(episode))
-            ends = episode.actions.min(axis=0), episode.actions.max(axis=0)
-            low = ends[0] if low is None else np.minimum(low, ends[0])
-            high = ends[1] if high is None else np.maximum(high, ends[1])
+            low = np.minimum(low, episode.actions.min(axis=0))
+            high = np.maximum(high, episode.actions.max(axis=0))
         print(f'episode store {path}')
         _print_contract(store.contract)
         _row('source', ', '.join(f'{k} {v}' for k, v in store.info.items() if isinstance(v, str | int)))

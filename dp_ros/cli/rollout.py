@@ -13,12 +13,12 @@ from pathlib import Path
 
 from dp_ros.errors import ConfigError
 from dp_ros.evaluation.closed_loop import MS, Motion
-from dp_ros.evaluation.output import write_text
 from dp_ros.evaluation.record import EpisodeRecord, RunRecord
 from dp_ros.evaluation.rollout import RolloutSettings, rollout, summary
 from dp_ros.evaluation.video import write_video
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import BUFFER_STARTS, SAMPLER_NAMES
+from dp_ros.whole_file import whole_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--episodes', type=int, default=10)
     parser.add_argument('--seed', type=int, default=0, help='seed of the first episode; the others follow')
     parser.add_argument('--json', type=Path, help='write rates, intervals and per-seed results here')
-    parser.add_argument('--video', type=Path, help='write an mp4 of all episodes here (renders more, takes longer)')
+    parser.add_argument(
+        '--video', type=Path, help='write an mp4 of all episodes here (renders more, takes longer)'
+    )
     parser.add_argument('--processes', type=int, default=min(2, os.cpu_count() or 1))
     control = parser.add_argument_group("control (default: the checkpoint's own)")
     control.add_argument('--mode', choices=('streaming', 'chunk'))
@@ -73,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
     figures = summary(settings, episodes)
     figures['seconds'] = round(time.monotonic() - start, 1)
     if args.json:
-        write_text(args.json, json.dumps(figures, indent=2) + '\n')
+        with whole_file(args.json, 'the figures') as beside:
+            beside.write_text(json.dumps(figures, indent=2) + '\n')
     if args.video:
         embodiment = policy.contract.embodiment
         record = RunRecord(
@@ -94,4 +97,3 @@ def run(args: argparse.Namespace) -> int:
         f'{len(episodes)} episodes'
     )
     return 0
-

@@ -59,7 +59,8 @@ class Demonstrations:
         self.proprio = torch.as_tensor(np.concatenate([e.proprio for e in episodes]))
         self.actions = torch.as_tensor(np.concatenate([e.actions for e in episodes]))
         self.images = {
-            c.name: torch.as_tensor(np.concatenate([e.images[c.name] for e in episodes])) for c in contract.cameras
+            c.name: torch.as_tensor(np.concatenate([e.images[c.name] for e in episodes]))
+            for c in contract.cameras
         }
 
     def __len__(self) -> int:

@@ -49,7 +49,9 @@ class RollingBuffer:
         return (group_T + 1).to(self.x_BTP.dtype).expand(batch, tokens)
 
     @classmethod
-    def from_clean(cls, clean_BTP: Tensor, levels: NoiseLevels, generator: torch.Generator) -> 'RollingBuffer':
+    def from_clean(
+        cls, clean_BTP: Tensor, levels: NoiseLevels, generator: torch.Generator
+    ) -> 'RollingBuffer':
         """Start from a guess of the clean future (a held pose, a full denoise) by noising it to the resting levels."""
         blank = cls(clean_BTP, levels)
         sigma_BT = levels.sigma(blank.level_BT)

@@ -7,6 +7,7 @@ Each solves dx/dsigma = (x - D(x; sigma)) / sigma. ``sigmas`` is (S + 1,), the s
 Inputs are never changed in place.
 """
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -21,13 +22,17 @@ def ddim_step(x_BTP: Tensor, denoised_BTP: Tensor, sigma_BT: Tensor, next_BT: Te
 
 
 def sample_ddim(
-    denoise: Denoise, x_BTP: Tensor, sigmas: Tensor, eta: float = 0.0, generator: torch.Generator | None = None
+    denoise: Denoise,
+    x_BTP: Tensor,
+    sigmas: Tensor,
+    eta: float = 0.0,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """DDIM (Song et al., arXiv 2010.02502, eq. 12 and 16, in EDM's variables).
 
     ``eta`` scales the fresh noise of every step; at 0 the sampler is deterministic and equals Euler's.
     """
-    for sigma, following in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, following in itertools.pairwise(sigmas):
         sigma_BT, next_BT = per_token(sigma, x_BTP), per_token(following, x_BTP)
         denoised_BTP = denoise(x_BTP, sigma_BT)
         if eta == 0.0:
@@ -42,7 +47,7 @@ def sample_ddim(
 
 def sample_euler(denoise: Denoise, x_BTP: Tensor, sigmas: Tensor) -> Tensor:
     """Euler's method in sigma (Karras et al., arXiv 2206.00364, algorithm 1 without the correction). Order 1."""
-    for sigma, following in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, following in itertools.pairwise(sigmas):
         sigma_BT1, next_BT1 = per_token(sigma, x_BTP)[..., None], per_token(following, x_BTP)[..., None]
         slope_BTP = (x_BTP - denoise(x_BTP, sigma_BT1[..., 0])) / sigma_BT1
         x_BTP = x_BTP + (next_BT1 - sigma_BT1) * slope_BTP
@@ -51,7 +56,7 @@ def sample_euler(denoise: Denoise, x_BTP: Tensor, sigmas: Tensor) -> Tensor:
 
 def sample_heun(denoise: Denoise, x_BTP: Tensor, sigmas: Tensor) -> Tensor:
     """Heun's method (Karras et al., arXiv 2206.00364, algorithm 1). Order 2, two evaluations a step."""
-    for sigma, following in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, following in itertools.pairwise(sigmas):
         sigma_BT1, next_BT1 = per_token(sigma, x_BTP)[..., None], per_token(following, x_BTP)[..., None]
         slope_BTP = (x_BTP - denoise(x_BTP, sigma_BT1[..., 0])) / sigma_BT1
         euler_BTP = x_BTP + (next_BT1 - sigma_BT1) * slope_BTP
@@ -67,19 +72,20 @@ def sample_dpmpp_2m(denoise: Denoise, x_BTP: Tensor, sigmas: Tensor) -> Tensor:
 
     It remembers the previous estimate, so it must not be used on a rolling buffer, whose tokens move.
     """
-    previous_BTP, previous_h_BT1 = None, None
-    for sigma, following in zip(sigmas[:-1], sigmas[1:], strict=True):
+    previous: tuple[Tensor, Tensor] | None = None
+    for sigma, following in itertools.pairwise(sigmas):
         sigma_BT1, next_BT1 = per_token(sigma, x_BTP)[..., None], per_token(following, x_BTP)[..., None]
         denoised_BTP = denoise(x_BTP, sigma_BT1[..., 0])
         if bool((following == 0).all()):
             return denoised_BTP
         h_BT1 = sigma_BT1.log() - next_BT1.log()
         estimate_BTP = denoised_BTP
-        if previous_BTP is not None:
+        if previous is not None:
+            previous_BTP, previous_h_BT1 = previous
             ratio = h_BT1 / (2 * previous_h_BT1)
             estimate_BTP = (1 + ratio) * denoised_BTP - ratio * previous_BTP
         x_BTP = (next_BT1 / sigma_BT1) * x_BTP - torch.expm1(-h_BT1) * estimate_BTP
-        previous_BTP, previous_h_BT1 = denoised_BTP, h_BT1
+        previous = denoised_BTP, h_BT1
     return x_BTP
 
 

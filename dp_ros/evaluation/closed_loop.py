@@ -9,6 +9,7 @@ joins the plan at once, as in the lockstep mode of the nodes: what differs from 
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def run_episode(
         if (step * period) % controller.tick_ns == 0:
             for camera in contract.cameras:
                 picture = robot.render(camera.name)
-                buffer.push_image(camera.name, now, lambda picture=picture: picture)
+                buffer.push_image(camera.name, now, partial(np.asarray, picture))
             chunk = controller.tick(buffer.observe(now))
             plan = plan.joined(chunk, now, motion.freeze_ns, motion.blend_ns)
             log.chunk(now, chunk.positions, controller.stage_ms)
@@ -114,7 +115,7 @@ def run_episode(
         chunks=log.chunks,
         frames=log.frames,
         latency_ms=log.latency,
-        counters={"ticks": len(log.chunks)},
+        counters={'ticks': len(log.chunks)},
         wall_s=time.perf_counter() - began,
     )
 

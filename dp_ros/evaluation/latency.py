@@ -4,8 +4,8 @@
 """Latency of one tick by stage, beside what a matrix product reaches in the same run."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,8 @@ def measure_ticks(controller: Controller, ticks: int, warmup: int = 20, seed: in
     contract, motion = policy.contract, Motion()
     rng = np.random.default_rng(seed)
     pictures = {
-        c.name: [rng.integers(0, 256, (*c.source_size, 3), dtype=np.uint8) for _ in range(4)] for c in contract.cameras
+        c.name: [rng.integers(0, 256, (*c.source_size, 3), dtype=np.uint8) for _ in range(4)]
+        for c in contract.cameras
     }
     pose = policy.proprio.mean.numpy()
     buffer = ObservationBuffer(contract, ObservationLimits(frozen_camera_ns=0))
@@ -55,7 +56,7 @@ def measure_ticks(controller: Controller, ticks: int, warmup: int = 20, seed: in
         start = time.perf_counter()
         buffer.push_joints(now, contract.joint_names, pose + rng.normal(0, 1e-3, pose.shape))
         for name, images in pictures.items():
-            buffer.push_image(name, now, _returning(images[k % 4]))
+            buffer.push_image(name, now, partial(np.asarray, images[k % 4]))
         observation = buffer.observe(now)
         observed = time.perf_counter()
         chunk = controller.tick(observation)
@@ -110,7 +111,3 @@ def tick_flops(policy: Policy, controller: Controller) -> int:
         for _ in range(controller.control.evaluations):
             policy.denoise(context)(tokens, sigma)
     return int(counter.get_total_flops())
-
-
-def _returning(image: np.ndarray) -> Callable[[], np.ndarray]:
-    return lambda: image

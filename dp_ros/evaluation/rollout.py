@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class RolloutSettings:
     task: str
     control: ControlConfig | None = None
     noise_seed: int = 0
-    motion: Motion = Motion()
+    motion: Motion = field(default_factory=Motion)
     frame_every: int = 0
 
 
@@ -95,7 +95,7 @@ def rollout(settings: RolloutSettings, seeds: Sequence[int], processes: int = 1)
 def summary(settings: RolloutSettings, episodes: Sequence[EpisodeRecord]) -> dict[str, Any]:
     """Rates with Wilson intervals, per-seed results, latency percentiles: plain data for JSON."""
     count = len(episodes)
-    rates = {}
+    rates: dict[str, Any] = {}
     for key, wins in (
         ('success', sum(e.success for e in episodes)),
         ('strict_success', sum(e.strict_success for e in episodes)),

@@ -30,6 +30,10 @@ class Block(nn.Module):
         )
         self.modulation_offset = nn.Parameter(torch.zeros(self.CHUNKS * width))
 
+    def context_keys_values(self, tokens_BND: Tensor) -> KeyValue:
+        """This layer's keys and values of the context: computed once per observation."""
+        return self.cross_attention.keys_values(tokens_BND)
+
     def forward(
         self,
         x_BTD: Tensor,

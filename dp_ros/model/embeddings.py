@@ -30,4 +30,4 @@ class SigmaEmbedding(nn.Module):
         """(B, T) positive noise levels to (B, T, D)."""
         c_noise_BT = 0.25 * sigma_BT.float().log()
         angle = c_noise_BT[..., None] * self.frequencies
-        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=-1).to(self.mlp[0].weight.dtype))
+        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=-1))

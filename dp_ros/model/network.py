@@ -151,7 +151,7 @@ class Network(nn.Module):
         else:
             weight_BN1 = valid_BN[..., None].to(tokens_BND.dtype)
             mean_BD = (tokens_BND * weight_BN1).sum(dim=1) / weight_BN1.sum(dim=1).clamp(min=1)
-        keys_values = tuple(block.cross_attention.keys_values(tokens_BND) for block in self.blocks)
+        keys_values = tuple(block.context_keys_values(tokens_BND) for block in self._blocks())
         return Context(tokens_BND, valid_BN, self.summary(mean_BD), keys_values)
 
     def forward(
@@ -173,7 +173,10 @@ class Network(nn.Module):
         condition_BTD = self.sigma_embedding(sigma_BT) + context.summary_BD[:, None]
         condition_BTD = nn.functional.silu(condition_BTD)
         modulation_BTM = self.modulation(condition_BTD)
-        for block, keys_values in zip(self.blocks, context.keys_values, strict=True):
+        for block, keys_values in zip(self._blocks(), context.keys_values, strict=True):
             x_BTD = block(x_BTD, modulation_BTM, keys_values, token_valid_BT, context.valid_BN)
         out_BTP = self.head(x_BTD, condition_BTD)
         return out_BTP if action_valid_BTP is None else out_BTP.masked_fill(~action_valid_BTP, 0.0)
+
+    def _blocks(self) -> list[Block]:
+        return [block for block in self.blocks if isinstance(block, Block)]

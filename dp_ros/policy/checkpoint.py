@@ -64,7 +64,9 @@ def save_checkpoint(
         CheckpointError: the directory cannot be written.
     """
     directory = Path(directory)
-    weights = {k: v.detach().to('cpu', torch.float16).contiguous() for k, v in policy.network.state_dict().items()}
+    weights = {
+        k: v.detach().to('cpu', torch.float16).contiguous() for k, v in policy.network.state_dict().items()
+    }
     rounded = build_network(policy.contract, policy.config)
     rounded.load_state_dict({k: v.float() for k, v in weights.items()})
     shipped = replace(policy, network=rounded.eval(), device=torch.device('cpu'))
@@ -79,7 +81,9 @@ def save_checkpoint(
         'model.safetensors': save_tensors(weights),
         'normalizer.safetensors': save_tensors(
             {
-                f'{field}.{key}': getattr(normalizer, key).clone()  # tensors of one file must not share memory
+                f'{field}.{key}': getattr(
+                    normalizer, key
+                ).clone()  # tensors of one file must not share memory
                 for field, normalizer in (('proprio', policy.proprio), ('action', policy.action))
                 for key in ('mean', 'std')
             }
@@ -107,23 +111,23 @@ def load_checkpoint(directory: Path | str, device: str = 'cpu') -> Policy:
     try:
         target = torch.device(device)
         if target.type == 'cuda' and not torch.cuda.is_available():
-            raise CheckpointError(f'device {device!r} was asked for, but this machine has no usable CUDA device')
+            raise CheckpointError(
+                f'device {device!r} was asked for, but this machine has no usable CUDA device'
+            )
     except RuntimeError as error:
         raise CheckpointError(f'device {device!r} is not a torch device: {error}') from error
     network = build_network(contract, config)
     weights = {k: v.float() for k, v in tensors['model.safetensors'].items()}
     _check_weights(network.state_dict(), weights, directory / 'model.safetensors')
     network.load_state_dict(weights, strict=True)
-    stats = tensors['normalizer.safetensors']
-    try:
-        normalizers = [Normalizer(stats[f'{f}.mean'], stats[f'{f}.std']) for f in ('proprio', 'action')]
-    except KeyError as error:
-        raise CheckpointError(f'{directory}/normalizer.safetensors: no tensor {error}') from error
-    policy = Policy(contract, config, network.eval().to(target), *normalizers, device=target)
-    error = golden_error(policy, tensors['golden.safetensors'])
-    if not error <= GOLDEN_TOLERANCE:
+    proprio, action = (
+        _normalizer(tensors['normalizer.safetensors'], f, directory) for f in ('proprio', 'action')
+    )
+    policy = Policy(contract, config, network.eval().to(target), proprio, action, target)
+    deviation = golden_error(policy, tensors['golden.safetensors'])
+    if not deviation <= GOLDEN_TOLERANCE:
         raise CheckpointError(
-            f'{directory}: the golden sample is off by {error:.3g} standardised units '
+            f'{directory}: the golden sample is off by {deviation:.3g} standardised units '
             f'(tolerance {GOLDEN_TOLERANCE}); this build computes something else than the one that trained it'
         )
     return policy
@@ -163,7 +167,9 @@ def _check_weights(wanted: dict[str, Tensor], got: dict[str, Tensor], where: Pat
 
 def _read_verified(directory: Path) -> dict[str, bytes]:
     if not directory.is_dir():
-        raise CheckpointError(f'{directory}: no such checkpoint directory; it should hold {FILES} and manifest.json')
+        raise CheckpointError(
+            f'{directory}: no such checkpoint directory; it should hold {FILES} and manifest.json'
+        )
     missing = [name for name in (*FILES, 'manifest.json') if not (directory / name).is_file()]
     if missing:
         raise CheckpointError(f'{directory}: checkpoint lacks {missing}')
@@ -192,6 +198,13 @@ def _tensors(blobs: dict[str, bytes], name: str, directory: Path) -> dict[str, T
         return load_tensors(blobs[name])
     except SafetensorError as error:
         raise CheckpointError(f'{directory}/{name}: not a safetensors file: {error}') from error
+
+
+def _normalizer(stats: dict[str, Tensor], field: str, directory: Path) -> Normalizer:
+    try:
+        return Normalizer(stats[f'{field}.mean'], stats[f'{field}.std'])
+    except KeyError as error:
+        raise CheckpointError(f'{directory}/normalizer.safetensors: no tensor {error}') from error
 
 
 def _write_directory(directory: Path, blobs: dict[str, bytes]) -> None:

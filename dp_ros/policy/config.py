@@ -52,7 +52,9 @@ class ControlConfig:
             if getattr(self, key) not in legal:
                 raise ConfigError(f'control.{key} must be one of {legal}, got {getattr(self, key)!r}')
         if self.evaluations < 1 or self.execute < 0:
-            raise ConfigError(f'control.evaluations must be at least 1 and control.execute at least 0, got {self}')
+            raise ConfigError(
+                f'control.evaluations must be at least 1 and control.execute at least 0, got {self}'
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +71,14 @@ class PolicyConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], where: str = 'config') -> 'PolicyConfig':
+    def from_dict(cls, data: object, where: str = 'config') -> 'PolicyConfig':
         """Strictly from plain data."""
-        data = check_keys(data, {'network', 'diffusion', 'control', 'provenance'}, where)
+        keys = check_keys(data, {'network', 'diffusion', 'control', 'provenance'}, where)
         return cls(
-            network=build(NetworkConfig, data.get('network', {}), f'{where}.network'),
-            diffusion=build(DiffusionConfig, data.get('diffusion', {}), f'{where}.diffusion'),
-            control=build(ControlConfig, data.get('control', {}), f'{where}.control'),
-            provenance=dict(data.get('provenance', {})),
+            network=build(NetworkConfig, keys.get('network', {}), f'{where}.network'),
+            diffusion=build(DiffusionConfig, keys.get('diffusion', {}), f'{where}.diffusion'),
+            control=build(ControlConfig, keys.get('control', {}), f'{where}.control'),
+            provenance=dict(keys.get('provenance', {})),
         )
 
 

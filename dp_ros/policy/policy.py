@@ -62,9 +62,7 @@ class Policy:
         """
         self._check(proprio, images)
         state_BOS = self.proprio.encode(torch.tensor(proprio))[None].to(self.device)
-        pictures = {
-            c.name: torch.tensor(images[c.name])[None].to(self.device) for c in self.contract.cameras
-        }
+        pictures = {c.name: torch.tensor(images[c.name])[None].to(self.device) for c in self.contract.cameras}
         return self.network.encode(state_BOS, pictures)
 
     def denoise(self, context: Context) -> Denoise:
@@ -86,7 +84,7 @@ class Policy:
 
     def _check(self, proprio: np.ndarray, images: Mapping[str, np.ndarray]) -> None:
         steps = self.contract.timing.obs_horizon
-        wanted = {'proprio': (steps, len(self.contract.joint_names))}
+        wanted: dict[str, tuple[int, ...]] = {'proprio': (steps, len(self.contract.joint_names))}
         wanted |= {f'image {c.name!r}': (steps, *c.size, 3) for c in self.contract.cameras}
         got = {'proprio': proprio.shape} | {f'image {name!r}': i.shape for name, i in images.items()}
         wrong = [f'{k}: expected {v}, got {got.get(k)}' for k, v in wanted.items() if got.get(k) != v]

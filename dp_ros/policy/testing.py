@@ -39,5 +39,7 @@ def tiny_checkpoint(directory: Path, contract: Contract, seed: int = 0) -> Path:
     example = contract.example()
     golden = {'proprio': torch.as_tensor(example['proprio'])}
     golden |= {f'images.{name}': torch.as_tensor(image) for name, image in example['images'].items()}
-    save_checkpoint(Path(directory), tiny_policy(contract, seed), golden, '# A tiny untrained policy for tests\n')
+    save_checkpoint(
+        Path(directory), tiny_policy(contract, seed), golden, '# A tiny untrained policy for tests\n'
+    )
     return Path(directory)

@@ -30,7 +30,9 @@ class World:
     def slice(self, count: int) -> slice:
         """This process's share of ``count`` rows; all shares are equal, so that means of means are means."""
         if count % self.size:
-            raise ConfigError(f'training.batch_size ({count}) must be a multiple of the {self.size} processes')
+            raise ConfigError(
+                f'training.batch_size ({count}) must be a multiple of the {self.size} processes'
+            )
         share = count // self.size
         return slice(self.rank * share, (self.rank + 1) * share)
 

@@ -136,7 +136,11 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
 
     writer = SummaryWriter(str(out), purge_step=done) if place.is_main else None
     progress = tqdm(
-        total=config.steps, initial=done, desc=experiment.name, unit='step', disable=not place.is_main,
+        total=config.steps,
+        initial=done,
+        desc=experiment.name,
+        unit='step',
+        disable=not place.is_main,
         mininterval=1.0 if sys.stderr.isatty() else 20.0,
     )
     running, since = torch.zeros(()), time.perf_counter()
@@ -157,9 +161,7 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
                 figures = validate(averaged(), data.validation)
                 for name, value in figures.items():
                     writer.add_scalar(f'validation/{name}', value, step + 1)
-                tqdm.write(
-                    f'step {step + 1}: ' + ', '.join(f'{k} {v:.4g}' for k, v in figures.items())
-                )
+                tqdm.write(f'step {step + 1}: ' + ', '.join(f'{k} {v:.4g}' for k, v in figures.items()))
             if ((step + 1) % config.snapshot_every == 0 or step + 1 == last) and place.is_main:
                 save_snapshot(snapshot, step + 1, network, average, optimiser, identity)
     finally:

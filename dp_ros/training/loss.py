@@ -42,9 +42,7 @@ class DenoisingLoss(nn.Module):
         )
 
 
-def draw_batch(
-    seed: int, step: int, population: int, batch_size: int
-) -> tuple[Tensor, torch.Generator]:
+def draw_batch(seed: int, step: int, population: int, batch_size: int) -> tuple[Tensor, torch.Generator]:
     """Frames of one global batch, and the generator that goes on to draw its noise.
 
     Both depend on the seed and the step alone: a run that is killed and resumed, or spread over several

@@ -9,7 +9,8 @@ from dp_ros.training.experiment import Experiment
 
 def model_card(experiment: Experiment, policy: Policy, facts: dict[str, str]) -> str:
     """Markdown with contract, sizes, recipe and the training run's own measurements."""
-    contract, timing = policy.contract, policy.contract.timing
+    contract, timing, control = policy.contract, policy.contract.timing, experiment.control
+    horizons = f'{timing.obs_horizon} / {timing.pred_horizon} / {timing.action_horizon}'
     parameters = sum(p.numel() for p in policy.network.parameters())
     arms = ', '.join(f'{a.name} ({len(a.joint_names)} joints)' for a in contract.embodiment.arms)
     cameras = ', '.join(f'{c.name} {c.size[0]}x{c.size[1]} px' for c in contract.cameras) or 'none'
@@ -24,9 +25,9 @@ def model_card(experiment: Experiment, policy: Policy, facts: dict[str, str]) ->
 | contract | {contract.name}, hash {contract.hash[:8]} |
 | arms | {arms} |
 | cameras | {cameras} |
-| To / Tp / Ta / period | {timing.obs_horizon} / {timing.pred_horizon} / {timing.action_horizon} / {timing.period_ns / 1e6:g} ms |
+| To / Tp / Ta / period | {horizons} / {timing.period_ns / 1e6:g} ms |
 | parameters | {parameters:,} |
-| control | {experiment.control.mode}, {experiment.control.evaluations} evaluation(s) a tick, start from {experiment.control.buffer_start} |
+| control | {control.mode}, {control.evaluations} evaluation(s), start from {control.buffer_start} |
 
 ## Training
 

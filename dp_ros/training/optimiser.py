@@ -13,11 +13,12 @@ from dp_ros.training.experiment import TrainingConfig
 
 def make_optimiser(network: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     """Weights of linear and convolution layers decay; gains, biases, positions and temperatures do not."""
-    decayed = {
-        id(module.weight) for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)
-    }
+    decayed = {id(module.weight) for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)}
     groups = [
-        {'params': [p for p in network.parameters() if id(p) in decayed], 'weight_decay': config.weight_decay},
+        {
+            'params': [p for p in network.parameters() if id(p) in decayed],
+            'weight_decay': config.weight_decay,
+        },
         {'params': [p for p in network.parameters() if id(p) not in decayed], 'weight_decay': 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95))

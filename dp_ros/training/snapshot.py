@@ -4,7 +4,6 @@
 """The state of a training run on disk: safetensors, written beside and renamed, so a kill at any moment is harmless."""
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -13,10 +12,16 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from dp_ros.errors import CheckpointError, ConfigError
+from dp_ros.whole_file import whole_file
 
 
 def save_snapshot(
-    path: Path, step: int, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, identity: str
+    path: Path,
+    step: int,
+    network: nn.Module,
+    average: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    identity: str,
 ) -> None:
     """Store weights, their average, and the optimiser's moments after ``step`` steps.
 
@@ -31,21 +36,20 @@ def save_snapshot(
     for name, parameter in network.named_parameters():
         for key, value in optimiser.state[parameter].items():
             tensors[f'optimiser.{name}.{key}'] = torch.as_tensor(value)
-    blob = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {'step': str(step), 'experiment': identity})
-    part = path.with_name(path.name + '.part')
-    try:
-        with open(part, 'wb') as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise CheckpointError(f'{path}: cannot write the snapshot: {error.strerror}; the older one is kept') from error
+    blob = save(
+        {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+        {'step': str(step), 'experiment': identity},
+    )
+    with whole_file(path, 'the snapshot', CheckpointError) as beside:
+        beside.write_bytes(blob)
 
 
 def load_snapshot(
-    path: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, identity: str
+    path: Path,
+    network: nn.Module,
+    average: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    identity: str,
 ) -> int:
     """Restore what :func:`save_snapshot` stored; returns the number of steps done."""
     try:
@@ -66,6 +70,8 @@ def load_snapshot(
     for name, parameter in network.named_parameters():
         prefix = f'optimiser.{name}.'
         optimiser.state[parameter] = {
-            k[len(prefix) :]: v.to(parameter.device) if v.ndim else v for k, v in tensors.items() if k.startswith(prefix)
+            k[len(prefix) :]: v.to(parameter.device) if v.ndim else v
+            for k, v in tensors.items()
+            if k.startswith(prefix)
         }
     return int(metadata['step'])

@@ -12,9 +12,7 @@ from dp_ros.policy.policy import Policy, fold, unfold
 
 @torch.inference_mode()
 def validate(policy: Policy, data: Demonstrations, windows: int = 256) -> dict[str, float]:
-    """Denoising loss at the buffer's levels and at shared levels, and the error of a guess from pure noise.
-
-    """
+    """Denoising loss at the buffer's levels and at shared levels, and the error of a guess from pure noise."""
     generator = torch.Generator().manual_seed(0)
     index_B = torch.randint(len(data), (min(windows, len(data)),), generator=generator)
     batch = data.windows(index_B)
@@ -28,7 +26,7 @@ def validate(policy: Policy, data: Demonstrations, windows: int = 256) -> dict[s
     figures = {}
     for name, share in (('loss_buffer', 1.0), ('loss_shared', 0.0)):
         density = LevelDensity(buffer_share=share)
-        level_BT = density.levels(*clean_BTP.shape[:2], policy.levels, generator)
+        level_BT = density.levels(clean_BTP.shape[0], clean_BTP.shape[1], policy.levels, generator)
         sigma_BT = policy.levels.sigma(level_BT).to(device)
         rows = policy.denoiser.loss(policy.network, clean_BTP, sigma_BT, noise_BTP, valid_BTP, context)
         figures[name] = float(rows.mean())

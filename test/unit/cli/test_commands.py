@@ -57,7 +57,9 @@ def test_inspect_a_checkpoint_and_whether_it_fits(checkpoint, tmp_path, capsys):
     assert 'golden sample reproduced' in text
     assert 'fits' in text
     other = tmp_path / 'other.yaml'
-    other.write_text(binding.read_text().replace('left_arm_elbow', 'left_arm_elbw').replace('right_arm_waist', 'waist'))
+    other.write_text(
+        binding.read_text().replace('left_arm_elbow', 'left_arm_elbw').replace('right_arm_waist', 'waist')
+    )
     assert main(['inspect', str(checkpoint), '--binding', str(other)]) == 1
     text = capsys.readouterr().out
     assert "'left_arm_elbow'" in text
@@ -97,12 +99,17 @@ def test_bad_input_is_one_message_and_exit_code_2(argv, message, capsys):
 
 
 def test_an_unknown_task_is_refused_with_the_legal_ones(checkpoint, capsys):
-    assert main(['rollout', '--checkpoint', str(checkpoint), '--task', 'fold_laundry', '--processes', '1']) == 2
+    assert (
+        main(['rollout', '--checkpoint', str(checkpoint), '--task', 'fold_laundry', '--processes', '1']) == 2
+    )
     assert "unknown task 'fold_laundry'; legal: ['aloha_transfer_cube']" in capsys.readouterr().err
 
 
 def test_bench_measures_every_stage(checkpoint, tmp_path, capsys):
-    assert main(['bench', '--checkpoint', str(checkpoint), '--ticks', '5', '--json', str(tmp_path / 'b.json')]) == 0
+    assert (
+        main(['bench', '--checkpoint', str(checkpoint), '--ticks', '5', '--json', str(tmp_path / 'b.json')])
+        == 0
+    )
     figures = json.loads((tmp_path / 'b.json').read_text())
     assert list(figures['stages_ms']) == ['observe', 'encode', 'network', 'decode', 'plan', 'total']
     assert all(values['count'] == 5 and values['p50'] > 0 for values in figures['stages_ms'].values())

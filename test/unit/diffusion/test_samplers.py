@@ -3,6 +3,7 @@
 
 """Laws of the samplers, on Gaussians whose denoiser is known in closed form."""
 
+import itertools
 import math
 
 import pytest
@@ -51,7 +52,7 @@ def test_error_shrinks_with_the_samplers_order(sampler, order):
     errors = [
         float((sampler(denoise, x, geometric(n)) - exact(x, 5.0, 0.5)).abs().max()) for n in (40, 80, 160)
     ]
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in itertools.pairwise(errors):
         assert math.log2(coarse / fine) == pytest.approx(order, abs=0.25)
 
 

@@ -10,12 +10,20 @@ from dp_ros.model.attention import Attention
 from dp_ros.model.blocks import Block
 from dp_ros.model.network import Network, NetworkConfig
 
-CONFIG = NetworkConfig(width=32, depth=2, heads=4, actions_per_token=2, camera_points=8, camera_tokens=2, goal_dim=5)
+CONFIG = NetworkConfig(
+    width=32, depth=2, heads=4, actions_per_token=2, camera_points=8, camera_tokens=2, goal_dim=5
+)
 
 
 def make(config=CONFIG, seed=0, **changes):
     torch.manual_seed(seed)
-    sizes = {'cameras': ('top', 'wrist'), 'proprio_dim': 6, 'action_dim': 3, 'pred_horizon': 8, 'obs_horizon': 2}
+    sizes = {
+        'cameras': ('top', 'wrist'),
+        'proprio_dim': 6,
+        'action_dim': 3,
+        'pred_horizon': 8,
+        'obs_horizon': 2,
+    }
     network = Network(config, **(sizes | changes)).eval()
     with torch.no_grad():  # open all zero-initialised gates
         for parameter in network.parameters():
@@ -38,7 +46,9 @@ def inputs(batch=2, seed=1):
 
 def noisy(batch=2, tokens=4, seed=2):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(batch, tokens, 6, generator=generator), torch.rand(batch, tokens, generator=generator) + 0.1
+    return torch.randn(batch, tokens, 6, generator=generator), torch.rand(
+        batch, tokens, generator=generator
+    ) + 0.1
 
 
 def test_fresh_block_is_the_identity():
@@ -49,7 +59,9 @@ def test_fresh_block_is_the_identity():
 
 
 def test_fresh_network_predicts_zero_whatever_it_sees():
-    network = Network(CONFIG, cameras=('top', 'wrist'), proprio_dim=6, action_dim=3, pred_horizon=8, obs_horizon=2)
+    network = Network(
+        CONFIG, cameras=('top', 'wrist'), proprio_dim=6, action_dim=3, pred_horizon=8, obs_horizon=2
+    )
     assert torch.count_nonzero(network(*noisy(), network.encode(**inputs()))) == 0
 
 

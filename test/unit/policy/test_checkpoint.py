@@ -20,9 +20,7 @@ from dp_ros.policy.checkpoint import FILES, load_checkpoint
 from dp_ros.policy.streaming import StreamingPolicy
 from dp_ros.policy.testing import tiny_checkpoint, tiny_policy
 
-CONTRACT = Contract.from_json(
-    Path(__file__).parents[3] / 'config' / 'contracts' / 'aloha_transfer_cube.json'
-)
+CONTRACT = Contract.from_json(Path(__file__).parents[3] / 'config' / 'contracts' / 'aloha_transfer_cube.json')
 
 
 @pytest.fixture
@@ -96,7 +94,12 @@ def test_weights_load_strictly_and_all_problems_are_listed(checkpoint):
     edit(checkpoint, 'model.safetensors', edit_tensors(break_weights))
     with pytest.raises(CheckpointError) as error:
         load_checkpoint(checkpoint)
-    for part in ('missing embed.weight', 'unknown embed.wieght', 'head.project.bias: expected', 'embed.bias: not finite'):
+    for part in (
+        'missing embed.weight',
+        'unknown embed.wieght',
+        'head.project.bias: expected',
+        'embed.bias: not finite',
+    ):
         assert part in str(error.value)
 
 

@@ -20,9 +20,7 @@ from dp_ros.policy.policy import fold, unfold
 from dp_ros.policy.streaming import ChunkPolicy, StreamingPolicy, make_controller
 from dp_ros.policy.testing import tiny_policy
 
-CONTRACT = Contract.from_json(
-    Path(__file__).parents[3] / 'config' / 'contracts' / 'aloha_transfer_cube.json'
-)
+CONTRACT = Contract.from_json(Path(__file__).parents[3] / 'config' / 'contracts' / 'aloha_transfer_cube.json')
 
 
 @pytest.fixture(scope='module')
@@ -43,7 +41,9 @@ def test_decode_inverts_encode(policy):
 
 
 def test_normaliser_standardises_and_has_a_floor():
-    values = torch.randn(500, 14, dtype=torch.float64) * torch.linspace(0.001, 2.0, 14, dtype=torch.float64) + 3.0
+    values = (
+        torch.randn(500, 14, dtype=torch.float64) * torch.linspace(0.001, 2.0, 14, dtype=torch.float64) + 3.0
+    )
     normalizer = Normalizer.fit(CONTRACT, values)
     encoded = normalizer.encode(values)
     torch.testing.assert_close(encoded.mean(dim=0), torch.zeros(14), atol=1e-4, rtol=0)
@@ -115,7 +115,9 @@ def test_inputs_are_not_changed(policy):
 def test_observation_that_does_not_fit_lists_every_difference(policy):
     seen = observation()
     wrong = replace(seen, proprio=seen.proprio[:, :13], images={'side': seen.images['top']})
-    with pytest.raises(ContractError, match=r'proprio: expected \(1, 14\), got \(1, 13\); image .top.: expected'):
+    with pytest.raises(
+        ContractError, match=r'proprio: expected \(1, 14\), got \(1, 13\); image .top.: expected'
+    ):
         StreamingPolicy(policy).tick(wrong)
 
 

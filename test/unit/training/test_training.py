@@ -57,13 +57,15 @@ def experiment(tmp_path_factory):
 
 
 def weights(policy):
-    return {k: v for k, v in policy.network.state_dict().items()}
+    return dict(policy.network.state_dict().items())
 
 
 def assert_same(got, wanted, **tolerance):
     assert got.keys() == wanted.keys()
     for name in got:
-        torch.testing.assert_close(got[name], wanted[name], msg=lambda m, name=name: f'{name}: {m}', **tolerance)
+        torch.testing.assert_close(
+            got[name], wanted[name], msg=lambda m, name=name: f'{name}: {m}', **tolerance
+        )
 
 
 def test_killed_and_resumed_equals_uninterrupted(experiment, tmp_path):
@@ -168,7 +170,9 @@ def test_snapshot_of_another_experiment_or_a_damaged_one_is_refused(experiment, 
     ],
 )
 def test_illegal_experiments_say_where_and_what_is_legal(experiment, tmp_path, change, message):
-    kept = [line for line in experiment.read_text().splitlines() if line.startswith(('name', 'store', 'network'))]
+    kept = [
+        line for line in experiment.read_text().splitlines() if line.startswith(('name', 'store', 'network'))
+    ]
     (tmp_path / 'toy.yaml').write_text('\n'.join([*kept, change]))
     with pytest.raises(ConfigError, match=message):
         train(Experiment.from_yaml(tmp_path / 'toy.yaml'), tmp_path / 'run')
