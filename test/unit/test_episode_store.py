@@ -136,7 +136,7 @@ def test_file_too_large_keeps_nothing(tmp_path: Path, contract: Contract) -> Non
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
         try:
-            with pytest.raises(StoreError, match='cannot write .*nothing half written is kept'):
+            with pytest.raises(StoreError, match='nothing half written is kept'):
                 store.append(make_episode(contract, 1))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

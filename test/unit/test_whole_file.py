@@ -44,7 +44,9 @@ def test_a_full_disk_keeps_the_old_file_and_names_it(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with (
-            pytest.raises(CheckpointError, match='file: cannot write the weights, nothing half written is kept: '),
+            pytest.raises(
+                CheckpointError, match='file: cannot write the weights, nothing half written is kept: '
+            ),
             whole_file(path, 'the weights', CheckpointError) as beside,
         ):
             beside.write_bytes(bytes(100_000))
