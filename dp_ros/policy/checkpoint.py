@@ -8,8 +8,8 @@
     model.safetensors        EMA weights, float16
     normalizer.safetensors   means and standard deviations, float64
     golden.safetensors       one observation, its noise, the expected actions
-    README.md                the model card
     manifest.json            SHA-256 of every file above
+    README.md                the model card; for people, who may add to it
 
 No pickle, no import paths, no network access.
 """
@@ -40,8 +40,8 @@ FILES = (
     'model.safetensors',
     'normalizer.safetensors',
     'golden.safetensors',
-    'README.md',
 )
+CARD = 'README.md'
 # Standardised units. Kernels of other machines round differently; a wrong weight or a swapped joint is far beyond.
 GOLDEN_TOLERANCE = 2e-3
 
@@ -89,9 +89,9 @@ def save_checkpoint(
             }
         ),
         'golden.safetensors': save_tensors({k: v.contiguous() for k, v in golden.items()}),
-        'README.md': card.encode(),
     }
     manifest = {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()}
+    blobs[CARD] = card.encode()
     blobs['manifest.json'] = (json.dumps(manifest, indent=2) + '\n').encode()
     _write_directory(directory, blobs)
 
@@ -168,9 +168,9 @@ def _check_weights(wanted: dict[str, Tensor], got: dict[str, Tensor], where: Pat
 def _read_verified(directory: Path) -> dict[str, bytes]:
     if not directory.is_dir():
         raise CheckpointError(
-            f'{directory}: no such checkpoint directory; it should hold {FILES} and manifest.json'
+            f'{directory}: no such checkpoint directory; it should hold {FILES}, manifest.json and {CARD}'
         )
-    missing = [name for name in (*FILES, 'manifest.json') if not (directory / name).is_file()]
+    missing = [name for name in (*FILES, 'manifest.json', CARD) if not (directory / name).is_file()]
     if missing:
         raise CheckpointError(f'{directory}: checkpoint lacks {missing}')
     try:

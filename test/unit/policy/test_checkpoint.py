@@ -56,7 +56,7 @@ def test_round_trip_computes_the_same(checkpoint):
     assert np.array_equal(StreamingPolicy(load_checkpoint(checkpoint), seed=1).tick(seen).positions, got)
 
 
-@pytest.mark.parametrize('name', [*FILES, 'manifest.json'])
+@pytest.mark.parametrize('name', [*FILES, 'manifest.json', 'README.md'])
 def test_a_missing_file_is_named(checkpoint, name):
     (checkpoint / name).unlink()
     with pytest.raises(CheckpointError, match=f'lacks .*{name}'):
