@@ -23,7 +23,7 @@ class Windows:
         proprio: (B, To, S) float32.
         images: camera name to (B, To, H, W, 3) uint8.
         actions: (B, Tp, A) float32; beyond the episode's end the last action is repeated.
-        valid: (B, Tp) bool; False beyond the episode's end.
+        valid: (B, Tp) bool; False beyond the episode's end, unless the last action is held there.
     """
 
     proprio: Tensor
@@ -38,10 +38,13 @@ class Demonstrations:
     Args:
         contract: gives horizons and period; frames must be one period apart.
         episodes: in order; their frames are copied.
+        hold_after_end: the demonstrations end at rest with the task done, so that holding the last action is what
+            follows. Without it the network never learns what comes after the end, and may begin anew.
     """
 
-    def __init__(self, contract: Contract, episodes: Iterable[Episode]):
+    def __init__(self, contract: Contract, episodes: Iterable[Episode], hold_after_end: bool = False):
         self.contract = contract
+        self.hold_after_end = hold_after_end
         episodes = list(episodes)
         if not episodes:
             raise StoreError('no episodes: collect or import some first')
@@ -77,5 +80,5 @@ class Demonstrations:
             proprio=self.proprio[seen_BO],
             images={name: image[seen_BO] for name, image in self.images.items()},
             actions=self.actions[torch.minimum(ahead_BT, last_B1)],
-            valid=ahead_BT <= last_B1,
+            valid=(ahead_BT <= last_B1) | self.hold_after_end,
         )

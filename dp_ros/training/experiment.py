@@ -28,6 +28,7 @@ class TrainingConfig:
         warmup_steps: linear warm-up.
         ema_decay: of the weights that ship.
         validation_episodes: held out, the last ones of the store.
+        hold_after_end: holding the last action is the label beyond an episode's end (demonstrations.py).
         precision: 'auto' is bfloat16 autocast where the hardware multiplies it natively, else float32.
         validate_every, snapshot_every: in steps.
         seed: of weights, batches and noise; the whole run follows from it.
@@ -43,6 +44,7 @@ class TrainingConfig:
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
     validation_episodes: int = 10
+    hold_after_end: bool = False
     precision: str = 'auto'
     validate_every: int = 250
     snapshot_every: int = 250

@@ -84,8 +84,9 @@ def load_data(experiment: Experiment) -> TrainingData:
                 f'(the store {experiment.store} holds {len(store)} episodes), got {held_out}'
             )
         episodes = list(store)
-        training = Demonstrations(store.contract, episodes[:-held_out])
-        validation = Demonstrations(store.contract, episodes[-held_out:])
+        hold = experiment.training.hold_after_end
+        training = Demonstrations(store.contract, episodes[:-held_out], hold)
+        validation = Demonstrations(store.contract, episodes[-held_out:], hold)
     contract = training.contract
     return TrainingData(
         training,
