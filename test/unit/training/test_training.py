@@ -195,6 +195,9 @@ def test_windows_stay_within_their_episode():
     assert first.valid[1].tolist() == [True] + [False] * 7
     assert first.valid[2].all()
     assert first.valid[3].tolist() == [True] + [False] * 7
+    held = Demonstrations(CONTRACT, episodes, hold_after_end=True).windows(torch.tensor([2, 12]))
+    assert held.valid.all()
+    assert held.actions[:, :, 0].tolist() == [[2.0] * 8, [19.0] * 8]
     with pytest.raises(StoreError, match='40000000 ns apart'):
         Demonstrations(CONTRACT, [replace(episodes[0], stamps_ns=episodes[0].stamps_ns * 2)])
     with pytest.raises(StoreError, match='no episodes'):
