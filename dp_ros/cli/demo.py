@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
     tick_s = _tick_s(checkpoint)
     recording = args.out / 'recording' / 'run.npz'
     recording.unlink(missing_ok=True)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Both, and whatever was inherited: a shell starts background jobs with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     began = time.monotonic()
     with Fleet(args.out / 'logs', local_environment(free_domain())) as fleet:
         try:
@@ -117,11 +119,13 @@ def _parameters(node: str, **values: object) -> list[str]:
 
 def _stop(fleet: Fleet) -> dict[str, int]:
     """End all processes in order; a second Ctrl-C must not leave one behind, so it is not heard here."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     try:
         return fleet.stop(STOP_ORDER, at_once=3)
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt)
 
 
 def _report(out: Path, recording: Path, episodes: int, wall_s: float) -> int:

@@ -132,7 +132,7 @@ class Fleet:
         except subprocess.TimeoutExpired:
             return None
 
-    def stop(self, order: Sequence[str], timeout_s: float = 10.0, at_once: int = 1) -> dict[str, int]:
+    def stop(self, order: Sequence[str], timeout_s: float = 10.0, at_once: int = 0) -> dict[str, int]:
         """SIGINT in this order, the first ``at_once`` without waiting for each other; then kill what is left.
 
         Returns:
@@ -141,8 +141,9 @@ class Fleet:
         started = [name for name in order if name in self._processes]
         for name in started[:at_once]:
             self.interrupt(name)
-        for name in started:
-            self.interrupt(name)
+        for i, name in enumerate(started):
+            if i >= at_once:
+                self.interrupt(name)
             self.wait(name, timeout_s)
         return self.kill()
 

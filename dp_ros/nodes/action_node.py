@@ -9,7 +9,7 @@ controllers brake by themselves if this process dies. The decisions are in motio
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from rclpy.duration import Duration
@@ -207,8 +207,11 @@ class ActionNode(ManagedNode[ActionParams]):
 
     def _answer(self, response: Any, answer: Answer) -> Any:
         response.success, response.message = answer.success, answer.message
-        log: Callable[[str], Any] = self.get_logger().info if answer.success else self.get_logger().warning
-        log(answer.message)
+        # Two calls, not one through a variable: rclpy fixes the severity of a line when it first logs there.
+        if answer.success:
+            self.get_logger().info(answer.message)
+        else:
+            self.get_logger().warning(answer.message)
         self._say()
         return response
 

@@ -23,10 +23,9 @@ def require_only_one(node: Node, seconds: float) -> None:
     Raises:
         ConfigError: names the node and says how to go on.
     """
-    name = (node.get_name(), node.get_namespace())
     end = time.monotonic() + seconds
     while True:
-        if node.get_node_names_and_namespaces().count(name) > 1:
+        if namesakes(node):
             raise ConfigError(
                 f'a node {node.get_fully_qualified_name()} already runs: stop it, or give this one another '
                 f'namespace ({_GHOST})'
@@ -34,6 +33,12 @@ def require_only_one(node: Node, seconds: float) -> None:
         if time.monotonic() >= end:
             return
         time.sleep(_POLL_S)
+
+
+def namesakes(node: Node) -> int:
+    """Number of other nodes of the same full name that the graph shows now."""
+    name = (node.get_name(), node.get_namespace())
+    return max(0, list(node.get_node_names_and_namespaces()).count(name) - 1)
 
 
 def publishers(node: Node, topic: str) -> list[str]:

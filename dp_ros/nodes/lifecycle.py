@@ -15,7 +15,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from dp_ros.errors import ConfigError, DpRosError
 from dp_ros.nodes.diagnostics import ERROR, OK, DiagnosticsPublisher, Status
-from dp_ros.nodes.graph import require_only_one
+from dp_ros.nodes.graph import namesakes, require_only_one
 from dp_ros.nodes.params import LifecycleParams, declare
 
 P = TypeVar('P', bound=LifecycleParams)
@@ -145,7 +145,11 @@ class ManagedNode(LifecycleNode, Generic[P]):
         return TransitionCallbackReturn.SUCCESS
 
     def _report(self) -> list[Status]:
-        lines = [Status('lifecycle', ERROR if self.problem else OK, self.problem or self.label)]
+        problem = self.problem
+        if namesakes(self):
+            # Found too late to refuse configuring; action_node does not engage beside a second commander either.
+            problem = problem or 'another node of this name runs'
+        lines = [Status('lifecycle', ERROR if problem else OK, problem or self.label)]
         if self.label in ('inactive', 'active'):
             lines += self.status()
         return lines

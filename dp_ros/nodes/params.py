@@ -35,7 +35,7 @@ class LifecycleParams:
         False, 'Configure and activate without a lifecycle manager; the process ends with 1 where that fails.'
     )
     discovery_s: float = param(
-        1.0, 'Wall-clock time that configuring waits for the graph before it looks for a node of its own name.',
+        2.0, 'Wall-clock time that configuring waits for the graph before it looks for a node of its own name.',
         0.0, 30.0,
     )  # fmt: skip
 
@@ -134,7 +134,7 @@ class SimParams:
         0, 'Seed of the order of the names in /joint_states, as drivers may order them.', 0
     )
     discovery_s: float = param(
-        1.0, 'Wall-clock time to look for a node of the same name before starting.', 0.0, 30.0
+        2.0, 'Wall-clock time to look for a node of the same name before starting.', 0.0, 30.0
     )
     engaged_topic: str = param('action_node/engaged', 'Latched Bool: lockstep waits only while this is true.')
     chunk_topic: str = param('policy_node/action_chunk', 'Action chunks that lockstep waits for.')

@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -45,12 +45,20 @@ _QUIET_S = 1.0
 _WORKER_END_S = 10.0
 
 
+@dataclass(frozen=True)
+class _Job:
+    """Look at the newest observation; ``posted`` is when what made it due arrived (time.monotonic)."""
+
+    posted: float
+    probe: bool = False
+
+
 class PolicyNode(ManagedNode[PolicyParams]):
     """See the module; topics and services are in :meth:`configure`."""
 
     def __init__(self) -> None:
         super().__init__('policy_node', PolicyParams)
-        self._worker: InferenceWorker[bool] | None = None
+        self._worker: InferenceWorker[_Job] | None = None
         self._active = False
 
     def configure(self) -> None:
@@ -63,7 +71,7 @@ class PolicyNode(ManagedNode[PolicyParams]):
         self._trouble = 'no observation yet'
         self._message_trouble = ''
         self._broken = ''
-        self._posted = self._succeeded = time.monotonic()
+        self._succeeded = time.monotonic()
         self._latency: dict[str, Percentiles] = {}
         self._rates = {
             name: RateMeter() for name in ('joints', *(c.name for c in policy.contract.cameras), 'chunks')
@@ -169,12 +177,11 @@ class PolicyNode(ManagedNode[PolicyParams]):
 
     def _consider(self) -> None:
         if self._active and not self._broken and self._worker is not None and self._session.due():
-            self._posted = time.monotonic()
-            self._worker.post(False)
+            self._worker.post(_Job(time.monotonic()))
 
-    def _infer(self, probe: bool) -> None:
+    def _infer(self, job: '_Job') -> None:
         """In the inference thread. A probe looks why nothing is due; its refusal says so in /diagnostics."""
-        if not self._active or not (probe or self._session.due()):
+        if not self._active or not (job.probe or self._session.due()):
             return
         began = time.monotonic()
         try:
@@ -192,9 +199,9 @@ class PolicyNode(ManagedNode[PolicyParams]):
             self._chunks.publish(message)
         self._previews.publish(message)
         self._rates['chunks'].hit()
-        stages = {'queue': 1e3 * (began - self._posted), **tick.stage_ms}
+        stages = {'queue': 1e3 * (began - job.posted), **tick.stage_ms}
         stages['publish'] = 1e3 * (time.perf_counter() - done)
-        stages['total'] = 1e3 * (time.monotonic() - self._posted)
+        stages['total'] = 1e3 * (time.monotonic() - job.posted)
         self._report_latency(tick, stages)
 
     def _inference_failed(self, error: Exception) -> None:
@@ -219,7 +226,7 @@ class PolicyNode(ManagedNode[PolicyParams]):
         now = self._now_ns()
         quiet = time.monotonic() - self._succeeded > _QUIET_S
         if self._active and quiet and self._worker is not None:
-            self._worker.post(True)
+            self._worker.post(_Job(time.monotonic(), probe=True))
         level, state = self._state(now, quiet)
         values: dict[str, object] = {
             f'{stream}_age_s': 'never' if age is None else age * 1e-9

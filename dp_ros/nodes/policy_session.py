@@ -109,6 +109,8 @@ class PolicySession:
         with self._lock:
             if epoch != self._epoch or not self._is_due(observation.stamp_ns):
                 return None
+            # From here on this observation is taken, so that nobody asks for it again while it is worked on.
+            self._last_ns = observation.stamp_ns
         if begin or not engaged:
             self._controller.reset(seed)
         chunk = self._controller.tick(observation)
@@ -117,7 +119,6 @@ class PolicySession:
                 self._counters['dropped'] += 1
                 return None
             self._begin = False
-            self._last_ns = observation.stamp_ns
             # The noise of an epoch follows from its seed alone, so the controller's own count starts anew each
             # time; the id of a chunk must not.
             chunk = replace(chunk, epoch=self._epoch, seq=self._seq)

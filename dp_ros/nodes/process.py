@@ -24,6 +24,7 @@ from rclpy.signals import SignalHandlerOptions
 from dp_ros.errors import DpRosError
 
 _POLL_S = 0.1
+_SWITCH_S = 0.0005
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -70,6 +71,9 @@ def run(make: Callable[[], Node], argv: list[str] | None = None) -> int:
     Returns:
         0 after a signal; 1 where the node could not be made or started, gave up, or a callback raised.
     """
+    # A thread that waits for the interpreter lock waits this long for the one that holds it; the default of 5 ms is
+    # a quarter of a control period.
+    sys.setswitchinterval(_SWITCH_S)
     stop = StopSignal()
     rclpy.init(args=sys.argv if argv is None else argv, signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
@@ -92,6 +96,9 @@ def run(make: Callable[[], Node], argv: list[str] | None = None) -> int:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        # The interpreter takes its handlers down before it ends; a signal that comes late must not change the code.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
     return code
 
 

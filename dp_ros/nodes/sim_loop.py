@@ -152,6 +152,7 @@ class SimLoop:
         self._unanswered = 0
         self._started_at: tuple[int, float] | None = None
         self._alone = False
+        self._silent_since: tuple[int, str] | None = None
         self._done = False
         self._say('standing')
 
@@ -180,7 +181,7 @@ class SimLoop:
         if not inbox.engaged or (self._alone and not inbox.any_command()):
             return False
         chunk = inbox.chunk
-        if pictured and (chunk is None or chunk[0] + self._settings.tick_ns <= now_ns):
+        if pictured and self._is_due(chunk, now_ns):
             self._alone = not self._chunk_at(now_ns)
         else:
             self._alone = not self._wait(
@@ -211,6 +212,12 @@ class SimLoop:
             return engaged
         return self._windows_of_chunk()
 
+    def _is_due(self, chunk: tuple[int, str] | None, now_ns: int) -> bool:
+        """Whether the policy owes a chunk now; not once it has failed to make one, until it makes the next."""
+        if self._silent_since is not None and self._silent_since == chunk:
+            return False
+        return chunk is None or chunk[0] + self._settings.tick_ns <= now_ns
+
     def _chunk_at(self, now_ns: int) -> bool:
         """Wait for the chunk of ``now_ns`` and then for the windows that were cut from it."""
         inbox = self._inbox
@@ -221,7 +228,8 @@ class SimLoop:
 
         if not self._wait(here, self._settings.wait_s):
             self.counters['chunk_timeouts'] += 1
-            return False
+            self._silent_since = inbox.chunk
+            return True
         return self._windows_of_chunk()
 
     def _windows_of_chunk(self) -> bool:
