@@ -4,11 +4,12 @@
 """Compare a demo run through the ROS graph with the direct rollout, command by command, on the same seeds.
 
 dp_ros demo --episodes 20 --seed 0 --out out/parity
-python bench/graph_parity.py out/parity/run.npz --checkpoint checkpoints/aloha_transfer_cube --json FILE
+python bench/graph_parity.py out/parity/recording/run.npz --checkpoint checkpoints/aloha_transfer_cube --json FILE
 """
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -30,8 +31,10 @@ def main() -> int:
     parser.add_argument('--checkpoint', type=Path, required=True)
     parser.add_argument('--task', default='aloha_transfer_cube')
     parser.add_argument('--json', type=Path)
+    # Another number of threads sums in another order: the demo's policy_node uses two.
+    parser.add_argument('--threads', type=int, default=min(2, os.cpu_count() or 1))
     args = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(args.threads)
     record = RunRecord.load(args.record)
     runner = Runner(RolloutSettings(checkpoint=args.checkpoint, task=args.task))
     rows = []
