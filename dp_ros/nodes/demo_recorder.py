@@ -32,6 +32,7 @@ class DemoRecorder:
     Attributes:
         episode: newest values of sim_node's ~/episode, with 'state'.
         state, engaged: newest of action_node's ~/state and ~/engaged.
+        preview_ns: stamp of the newest observation that the policy looked at.
         counters: newest counters of all nodes, '<node>.<name>'.
     """
 
@@ -43,6 +44,7 @@ class DemoRecorder:
         self.state = ''
         self.engaged = False
         self.counters: dict[str, int] = {}
+        self.preview_ns = 0
         self._now_ns = 0
         self.begin()
         node.create_subscription(DiagnosticStatus, 'sim_node/episode', self._on_episode, qos.LATCHED)
@@ -50,6 +52,7 @@ class DemoRecorder:
         node.create_subscription(Bool, 'action_node/engaged', self._on_engaged, qos.LATCHED)
         node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, _QUEUE)
         node.create_subscription(JointTrajectory, 'policy_node/action_chunk', self._on_chunk, _QUEUE)
+        node.create_subscription(JointTrajectory, 'policy_node/preview', self._on_preview, qos.COMMAND)
         node.create_subscription(Float64MultiArray, 'policy_node/latency', self._on_latency, _QUEUE)
         node.create_subscription(JointState, 'sim_node/commanded', self._on_commanded, _QUEUE)
         for joints in binding.joint_states:
@@ -117,6 +120,9 @@ class DemoRecorder:
     def _on_chunk(self, message: JointTrajectory) -> None:
         chunk = decode_chunk(message)
         self._chunks.append(ChunkRecord(chunk.stamp_ns, chunk.positions))
+
+    def _on_preview(self, message: JointTrajectory) -> None:
+        self.preview_ns = header_ns(message)
 
     def _on_latency(self, message: Float64MultiArray) -> None:
         if not self.engaged:
