@@ -3,16 +3,19 @@
 
 """action_node as a process: who may move, and that everything ends in a brake."""
 
+import dataclasses
 import signal
 
 import numpy as np
 import pytest
 from fake_robot import FakeRobot
+from rcl_interfaces.srv import DescribeParameters, ListParameters
 from trajectory_msgs.msg import JointTrajectory
 
 from dp_ros.contract import Contract
 from dp_ros.messages.trajectory import decode_trajectory
 from dp_ros.nodes import qos
+from dp_ros.nodes.params import ActionParams
 
 # The joints of an arm brake with 8 rad/s^2 in the binding; its gripper, the last column, in other units.
 ARM = slice(0, 6)
@@ -238,6 +241,19 @@ def test_a_second_node_of_the_same_name_refuses_to_start(node, robot, checkpoint
     assert 'a node /action_node already runs' in node.fleet.tail('second')
     robot.step(10)
     drive(node, robot)
+
+
+def test_it_declares_what_its_class_says_and_nothing_can_change_under_motion(node):
+    names = {field.name for field in dataclasses.fields(ActionParams)}
+    listed = set(node.call(ListParameters, '/action_node/list_parameters').result.names)
+    assert names <= listed
+    assert listed - names <= {'use_sim_time', 'start_type_description_service'}
+    described = node.call(
+        DescribeParameters, '/action_node/describe_parameters', names=sorted(names)
+    ).descriptors
+    assert all(d.read_only and d.description for d in described)
+    (freeze,) = (d for d in described if d.name == 'freeze_s')
+    assert (freeze.floating_point_range[0].from_value, freeze.floating_point_range[0].to_value) == (0.0, 1.0)
 
 
 def test_a_checkpoint_for_another_robot_is_refused_with_every_difference(own_graph, contract, tmp_path):
