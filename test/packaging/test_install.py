@@ -53,9 +53,11 @@ def check_share(source, prefix):
     assert (prefix / 'share/ament_index/resource_index/packages/dp_ros').is_file()
 
 
-def check_found_from_the_installation(prefix, cwd):
-    """The installed code finds the installed share, not the work tree's."""
+def check_found_from_the_installation(source, prefix, cwd):
+    """The installed code is complete, its templates included, and finds the installed share, not the work tree's."""
     (library,) = prefix.glob('l*/python3*/*-packages')
+    package = [f.relative_to(source) for f in (source / 'dp_ros').rglob('*') if f.is_file()]
+    assert [str(f) for f in package if not (library / f).is_file()] == []
     code = (
         'from dp_ros.share import share_directory; import dp_ros; print(dp_ros.__file__, share_directory())'
     )
@@ -72,7 +74,7 @@ def test_pip_install(source, tmp_path):
     check_share(source, prefix)
     for executable in ('dp_ros', *NODES):
         assert os.access(prefix / 'bin' / executable, os.X_OK), executable
-    check_found_from_the_installation(prefix, tmp_path)
+    check_found_from_the_installation(source, prefix, tmp_path)
 
 
 @pytest.mark.skipif(importlib.util.find_spec('colcon_core') is None, reason='colcon is not installed')
@@ -91,4 +93,4 @@ def test_colcon_build(source, tmp_path):
         assert os.access(prefix / 'lib/dp_ros' / executable, os.X_OK), (
             f'`ros2 run` will not find {executable}'
         )
-    check_found_from_the_installation(prefix, tmp_path)
+    check_found_from_the_installation(source, prefix, tmp_path)
