@@ -6,8 +6,8 @@
 ros2 launch dp_ros sim.launch.py
 ros2 service call /action_node/engage std_srvs/srv/SetBool '{data: true}'
 
-The nodes run in lockstep with the simulation, so sim_node is the clock of all of them. For other middleware settings
-than the demo's (large images over shared memory) see config/fastdds_large_images.xml.
+The nodes run in lockstep with the simulation, so sim_node is the clock of all of them. sim_node publishes images of
+900 KiB; config/fastdds_large_images.xml gives them room in shared memory where the middleware is Fast DDS.
 """
 
 from launch import LaunchDescription
@@ -61,6 +61,10 @@ def generate_launch_description() -> LaunchDescription:
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
         output='screen',
         emulate_tty=True,
+        additional_env={
+            name: PathJoinSubstitution([share, 'config', 'fastdds_large_images.xml'])
+            for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+        },
         on_exit=Shutdown(),
     )
     declared = [DeclareLaunchArgument(n, default_value=d, description=text) for n, d, text in ARGUMENTS]

@@ -4,6 +4,7 @@
 """``dp_ros demo``: the main job. Three nodes and an operator as processes of this machine, over DDS."""
 
 import argparse
+import importlib.util
 import json
 import os
 import signal
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             f'--episodes must be at least 1 and --seed at least 0, got {args.episodes}, {args.seed}'
         )
+    if importlib.util.find_spec('rclpy') is None:
+        raise ConfigError('the demo needs ROS 2: source a distribution, or pip install "dp_ros[ros-jazzy]"')
     checkpoint = (args.checkpoint or share_path('checkpoints', CHECKPOINT)).resolve()
     tick_s = _tick_s(checkpoint)
     recording = args.out / 'recording' / 'run.npz'
@@ -87,6 +90,7 @@ def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: flo
         _parameters(
             'sim_node', binding=args.binding, first_seed=args.seed, realtime=args.realtime, tick_s=tick_s
         ),
+        images=True,
     )
     # Engagement k of the demo is episode k, so that its noise is that of the direct rollout of the same seed.
     fleet.start(

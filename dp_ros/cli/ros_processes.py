@@ -40,20 +40,21 @@ def free_domain() -> int:
 
 
 def local_environment(domain: int) -> dict[str, str]:
-    """This process's environment, with a ROS graph that does not leave the machine and carries large images."""
+    """This process's environment, with a ROS graph that does not leave the machine."""
     environment = dict(os.environ)
     # A name both for the distributions up to Humble and for those since Iron.
     local = {'ROS_LOCALHOST_ONLY': '1'} if os.environ.get('ROS_DISTRO') == 'humble' else {}
     environment.update(
-        ROS_DOMAIN_ID=str(domain),
-        ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST',
-        # Both names: Fast DDS 2 reads the first, Fast DDS 3 the second; other middlewares neither.
-        FASTRTPS_DEFAULT_PROFILES_FILE=str(share_path('config', 'fastdds_large_images.xml')),
-        FASTDDS_DEFAULT_PROFILES_FILE=str(share_path('config', 'fastdds_large_images.xml')),
-        PYTHONUNBUFFERED='1',
-        **local,
+        ROS_DOMAIN_ID=str(domain), ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST', PYTHONUNBUFFERED='1', **local
     )
     return environment
+
+
+def image_environment() -> dict[str, str]:
+    """What a process that publishes images needs besides: room for them in shared memory."""
+    profile = str(share_path('config', 'fastdds_large_images.xml'))
+    # Fast DDS 2 reads the first name, Fast DDS 3 the second, other middlewares neither.
+    return {'FASTRTPS_DEFAULT_PROFILES_FILE': profile, 'FASTDDS_DEFAULT_PROFILES_FILE': profile}
 
 
 class Fleet:
@@ -66,13 +67,19 @@ class Fleet:
         self._logs.mkdir(parents=True, exist_ok=True)
 
     def start(
-        self, name: str, module: str, arguments: Sequence[str] = (), threads: int = 1, log: bool = True
+        self,
+        name: str,
+        module: str,
+        arguments: Sequence[str] = (),
+        threads: int = 1,
+        log: bool = True,
+        images: bool = False,
     ) -> 'subprocess.Popen[bytes]':
         """Run ``python -m module arguments`` with at most ``threads`` numeric threads.
 
-        With ``log`` its output goes to NAME.log, else to ours.
+        With ``log`` its output goes to NAME.log, else to ours. ``images`` says that it publishes some.
         """
-        environment = dict(self._environment)
+        environment = self._environment | (image_environment() if images else {})
         # More threads than cores for three processes cost more than they bring.
         for key in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'):
             environment[key] = str(threads)

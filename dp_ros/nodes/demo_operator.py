@@ -236,21 +236,30 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     stop = StopSignal()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    operator = None
+    operator, code = None, 1
     try:
         operator = DemoOperator(args, stop)
         operator.run()
         code = 0
     except Interrupted:
-        return 130
+        code = 130
     except DpRosError as error:
         sys.stderr.write(f'\ndemo_operator: {error}\n')
-        code = 1
     finally:
         rclpy.try_shutdown()
-    if operator is not None:
-        operator.record.save(args.record)
+    if operator is not None and code != 130:
+        code = max(code, _save(operator.record, args.record))
     return code
+
+
+def _save(record: RunRecord, path: Path) -> int:
+    """Write what was recorded, however far the run came."""
+    try:
+        record.save(path)
+    except DpRosError as error:
+        sys.stderr.write(f'demo_operator: {error}\n')
+        return 1
+    return 0
 
 
 if __name__ == '__main__':

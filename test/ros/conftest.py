@@ -11,7 +11,7 @@ pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS distribution, or
 
 from graph_under_test import Graph
 
-from dp_ros.cli.ros_processes import free_domain, local_environment
+from dp_ros.cli.ros_processes import free_domain, image_environment, local_environment
 from dp_ros.contract import Contract
 from dp_ros.policy.testing import tiny_checkpoint
 from dp_ros.share import share_path
@@ -38,7 +38,7 @@ def checkpoint(contract, tmp_path_factory):
 @pytest.fixture(scope='session', autouse=True)
 def local_graph():
     """This process too keeps its ROS graph on the machine and takes large images."""
-    wanted = local_environment(0)
+    wanted = local_environment(0) | image_environment()
     changed = {k: v for k, v in wanted.items() if os.environ.get(k) != v and k.startswith(('ROS_', 'FAST'))}
     with pytest.MonkeyPatch.context() as patch:
         for key, value in changed.items():

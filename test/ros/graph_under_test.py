@@ -27,6 +27,7 @@ class Graph:
 
     def __init__(self, domain, logs):
         self.domain = domain
+        self._started = []
         self.fleet = Fleet(logs, local_environment(domain))
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain)
@@ -46,7 +47,8 @@ class Graph:
         return self
 
     def __exit__(self, *_):
-        self.fleet.kill()
+        # Not killed: what is killed leaves its shared memory behind.
+        self.fleet.stop(self._started, at_once=len(self._started))
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self.context)
@@ -58,7 +60,9 @@ class Graph:
         for key, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             arguments += ['-p', f'{key}:={text}']
-        return self.fleet.start(name, f'dp_ros.nodes.{executable}', arguments)
+        self._started.append(name)
+        images = executable == 'sim_node'
+        return self.fleet.start(name, f'dp_ros.nodes.{executable}', arguments, images=images)
 
     def listen(self, kind, topic, callback=None, profile=RELIABLE):
         """Subscribe; without a callback, return the list that fills up."""

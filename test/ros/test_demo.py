@@ -5,6 +5,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,18 @@ def test_ctrl_c_brakes_and_ends_everything(checkpoint, tmp_path):
     codes = re.search(r'every process has ended: (.*)', output).group(1)
     assert {'policy_node 0', 'action_node 0', 'sim_node 0'} <= set(codes.split(', '))
     assert 'braking window published' in log.read_text()
+    assert_nobody_left(tmp_path)
+
+
+def test_a_damaged_checkpoint_ends_it_with_the_reason(checkpoint, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / 'bad')
+    (tmp_path / 'bad' / 'model.safetensors').write_bytes(b'nothing')
+    process = demo(tmp_path / 'out', tmp_path / 'bad')
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert 'policy_node ended early with exit code 1' in output
+    assert "SHA-256 differs from manifest.json for ['model.safetensors']" in output
+    assert 'Traceback' not in output
     assert_nobody_left(tmp_path)
 
 
