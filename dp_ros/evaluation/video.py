@@ -116,8 +116,9 @@ def _caption(image: Image, record: RunRecord, episode: EpisodeRecord, where: str
     text(image, record.title, (16, 34), 0.62, INK, 2, CAMERA_WIDTH - 32)
     text(image, f'{where}, seed {episode.seed}', (16, 62), 0.5, SOFT)
     text(image, f'camera {record.camera}' if record.camera else '', (16, 84), 0.5, SOFT)
-    text(image, f't = {(stamp_ns - start) / 1e9:5.2f} s', (470, 62), 0.5, INK)
-    text(image, state, (470, 84), 0.5, INK)
+    middle = CAMERA_WIDTH // 2
+    text(image, f't = {(stamp_ns - start) / 1e9:5.2f} s', (middle, 62), 0.5, INK)
+    text(image, state, (middle, 84), 0.5, INK, 1, middle - 16)
 
 
 def _result(image: Image, episode: EpisodeRecord) -> None:
