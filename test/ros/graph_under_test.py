@@ -76,7 +76,7 @@ class Graph:
         while time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.02)
 
-    def until(self, predicate, seconds=20.0, what='it'):
+    def until(self, predicate, seconds=60.0, what='it'):
         """Let callbacks run until the predicate holds; fails the test after ``seconds``."""
         end = time.monotonic() + seconds
         while not predicate():

