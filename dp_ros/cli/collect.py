@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Collect until the store holds ``args.episodes`` successes; 0 when it does, 130 after Ctrl-C."""
+    # A shell starts background jobs with SIGINT ignored; whoever sends it to this command means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if args.task not in TASKS:
         raise TaskError(f'unknown task {args.task!r}; legal: {sorted(TASKS)}')
     for name, least in (('episodes', 1), ('processes', 1), ('first_seed', 0), ('noise', 0.0)):
