@@ -24,6 +24,7 @@ ARGUMENTS = (
     ('device', 'cpu', "Torch device of the policy, such as 'cuda:0'."),
     ('namespace', '', 'Namespace of both nodes.'),
     ('dry_run', 'true', 'true: do everything but command the controllers.'),
+    ('start_jump_rad', '0.15', 'Engaging is refused where the policy wants to start further away.'),
     ('use_sim_time', 'false', 'Take the time from /clock.'),
     ('frozen_camera_s', '1.0', 'A camera that repeats its picture for so long counts as frozen; 0 never.'),
     ('autostart', 'true', 'Configure and activate both nodes.'),
@@ -44,7 +45,12 @@ def generate_launch_description() -> LaunchDescription:
         common,
     )
     # Without action_node nobody brakes; without policy_node action_node does.
-    action = _node('action_node', {'dry_run': _typed('dry_run', bool)}, common, on_exit=Shutdown())
+    action = _node(
+        'action_node',
+        {'dry_run': _typed('dry_run', bool), 'start_jump_rad': _typed('start_jump_rad', float)},
+        common,
+        on_exit=Shutdown(),
+    )
     declared = [DeclareLaunchArgument(n, default_value=d, description=text) for n, d, text in ARGUMENTS]
     return LaunchDescription([*declared, *_autostart(policy), *_autostart(action), policy, action])
 

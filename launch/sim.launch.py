@@ -42,6 +42,8 @@ def generate_launch_description() -> LaunchDescription:
             'use_sim_time': 'true',
             # Rendered pictures carry no noise: equal ones do not mean a frozen camera.
             'frozen_camera_s': '0.0',
+            # The demonstrations command up to 0.2 rad ahead of what the simulated servos measure.
+            'start_jump_rad': '0.3',
         }.items(),
     )
     robot = Node(

@@ -23,6 +23,8 @@ from dp_ros.share import share_path
 
 CHECKPOINT = 'aloha_transfer_cube'
 SUCCESS_TARGET = 0.8
+# The demonstrations command up to 0.2 rad ahead of what the simulated servos measure, already in the first action.
+START_JUMP_RAD = 0.3
 # Who knows no more than the policy first, who brakes next, who carries the brake out last.
 STOP_ORDER = ('operator', 'policy_node', 'action_node', 'sim_node')
 
@@ -99,7 +101,11 @@ def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: flo
         _parameters('policy_node', seed=args.seed, frozen_camera_s=0.0, **robot),
         threads=min(2, cores),
     )
-    fleet.start('action_node', 'dp_ros.nodes.action_node', _parameters('action_node', dry_run=False, **robot))
+    fleet.start(
+        'action_node',
+        'dp_ros.nodes.action_node',
+        _parameters('action_node', dry_run=False, start_jump_rad=START_JUMP_RAD, **robot),
+    )
     operator = {
         'checkpoint': checkpoint,
         'binding': args.binding,

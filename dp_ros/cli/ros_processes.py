@@ -20,6 +20,7 @@ from dp_ros.share import share_path
 # DDS computes its ports from the domain; above 101 they meet the ports that Linux hands out to anybody.
 _DOMAINS = range(1, 102)
 _PR_SET_PDEATHSIG = 1
+_CLAIMS: list[socket.socket] = []
 
 
 class ProcessError(DpRosError):
@@ -27,16 +28,39 @@ class ProcessError(DpRosError):
 
 
 def free_domain() -> int:
-    """A ROS_DOMAIN_ID that no process of this machine uses."""
+    """A ROS_DOMAIN_ID that no process of this machine uses; it stays reserved while this process lives.
+
+    Raises:
+        ProcessError: all of them are in use.
+    """
     for domain in random.SystemRandom().sample(_DOMAINS, len(_DOMAINS)):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                # Discovery port of the domain (DDSI-RTPS, 9.6.1.1): every participant of it holds this one.
-                probe.bind(('', 7400 + 250 * domain))
-            except OSError:
-                continue
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            # An abstract name, which ends with its owner: no two of us take the same domain at the same time.
+            claim.bind(f'\0dp_ros domain {domain}')
+        except OSError:
+            claim.close()
+            continue
+        if all(_is_free(port) for port in _ports(domain)):
+            _CLAIMS.append(claim)
             return domain
+        claim.close()
     raise ProcessError(f'all ROS domains from {_DOMAINS[0]} to {_DOMAINS[-1]} are in use on this machine')
+
+
+def _ports(domain: int) -> list[int]:
+    """Ports of a domain (DDSI-RTPS 9.6.1): discovery by multicast, then by unicast for the first participants."""
+    base = 7400 + 250 * domain
+    return [base, *(base + 10 + 2 * participant for participant in range(10))]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(('', port))
+        except OSError:
+            return False
+        return True
 
 
 def local_environment(domain: int) -> dict[str, str]:

@@ -88,10 +88,10 @@ class DemoOperator(Node):
         seed = self._args.seed + index
         self._call('policy_node/reset')
         self._recorder.begin()
-        looked_at_ns = self._recorder.preview_ns
         self._until('the simulated robot to reset', lambda: self._reset_to(seed), 30.0)
         # An operator looks at the preview before engaging.
-        self._until('a preview of the policy', lambda: self._recorder.preview_ns > looked_at_ns, 30.0)
+        reset_ns = self._recorder.now_ns
+        self._until('a preview of the policy', lambda: self._recorder.preview_ns >= reset_ns, 30.0)
         began, tries = time.monotonic(), 0
         end = began + _EPISODE_S
         while self._recorder.episode.get('state') != 'done' and time.monotonic() < end:

@@ -32,6 +32,7 @@ class DemoRecorder:
     Attributes:
         episode: newest values of sim_node's ~/episode, with 'state'.
         state, engaged: newest of action_node's ~/state and ~/engaged.
+        now_ns: stamp of the newest joint state.
         preview_ns: stamp of the newest observation that the policy looked at.
         counters: newest counters of all nodes, '<node>.<name>'.
     """
@@ -45,7 +46,7 @@ class DemoRecorder:
         self.engaged = False
         self.counters: dict[str, int] = {}
         self.preview_ns = 0
-        self._now_ns = 0
+        self.now_ns = 0
         self.begin()
         node.create_subscription(DiagnosticStatus, 'sim_node/episode', self._on_episode, qos.LATCHED)
         node.create_subscription(String, 'action_node/state', self._on_state, qos.LATCHED)
@@ -106,7 +107,7 @@ class DemoRecorder:
 
     def _on_state(self, message: String) -> None:
         self.state = message.data
-        self._states.append((self._now_ns, message.data))
+        self._states.append((self.now_ns, message.data))
 
     def _on_engaged(self, message: Bool) -> None:
         self.engaged = message.data
@@ -132,7 +133,7 @@ class DemoRecorder:
 
     def _on_joints(self, message: JointState) -> None:
         stamp_ns, positions = self._by_name(message)
-        self._now_ns = max(self._now_ns, stamp_ns)
+        self.now_ns = max(self.now_ns, stamp_ns)
         self._measured[stamp_ns] = positions
 
     def _on_commanded(self, message: JointState) -> None:

@@ -127,9 +127,6 @@ class SimParams:
         25.0, 'Images a second of simulated time; a divisor of the control rate.', 0.1, 1000.0
     )
     wait_s: float = param(2.0, 'Lockstep: longest wait for a chunk or a window, wall clock.', 0.01, 600.0)
-    first_wait_s: float = param(
-        0.5, 'Lockstep: longest wait for the first chunk of an engagement.', 0.01, 600.0
-    )
     shuffle_seed: int = param(
         0, 'Seed of the order of the names in /joint_states, as drivers may order them.', 0
     )

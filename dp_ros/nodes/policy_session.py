@@ -4,8 +4,8 @@
 """When the policy ticks, and which of its chunks may move the arms. Knows threads, but no ROS.
 
 While nobody is engaged every tick starts a new buffer from the measured pose: a preview of what would happen. The
-rising edge of 'engaged' begins an epoch with the first observation made after it; what was under way before an edge
-or a reset is dropped, not published late.
+rising edge of 'engaged' begins an epoch with the first observation made after it; what was under way at an edge or a
+reset ends as a preview.
 """
 
 import threading
@@ -65,7 +65,7 @@ class PolicySession:
 
     @property
     def counters(self) -> dict[str, int]:
-        """Ticks, previews, dropped results and engagements since the start."""
+        """Ticks, previews, results that a new epoch overtook, and engagements, since the start."""
         with self._lock:
             return dict(self._counters, engagements=self._engagements)
 
@@ -95,7 +95,7 @@ class PolicySession:
             return newest is not None and self._is_due(newest)
 
     def tick(self, now_ns: int) -> Tick | None:
-        """Predict from the newest observation; None where it is not due, or where the epoch ended meanwhile.
+        """Predict from the newest observation; None where it is not due.
 
         Raises:
             StaleObservationError, MessageError: no observation can be made; nothing has changed.
@@ -116,16 +116,18 @@ class PolicySession:
         chunk = self._controller.tick(observation)
         with self._lock:
             if epoch != self._epoch:
-                self._counters['dropped'] += 1
-                return None
+                self._counters['overtaken'] += 1
+                return Tick(replace(chunk, epoch=epoch), False, self._stages(began, observed))
             self._begin = False
             # The noise of an epoch follows from its seed alone, so the controller's own count starts anew each
             # time; the id of a chunk must not.
             chunk = replace(chunk, epoch=self._epoch, seq=self._seq)
             self._seq += 1
             self._counters['ticks' if engaged else 'previews'] += 1
-        stages = {'observe': 1e3 * (observed - began), **self._controller.stage_ms}
-        return Tick(chunk, engaged, stages)
+        return Tick(chunk, engaged, self._stages(began, observed))
+
+    def _stages(self, began: float, observed: float) -> dict[str, float]:
+        return {'observe': 1e3 * (observed - began), **self._controller.stage_ms}
 
     def _new_epoch(self) -> None:
         self._epoch += 1

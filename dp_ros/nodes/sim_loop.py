@@ -72,7 +72,6 @@ class SimSettings:
     image_period_ns: int
     tick_ns: int
     wait_s: float
-    first_wait_s: float
 
 
 class SimLoop:
@@ -203,7 +202,7 @@ class SimLoop:
         if not engaged and self._unanswered >= _GIVE_UP:
             self._unanswered -= inbox.answered(now_ns - self._settings.tick_ns)
             return False
-        if not self._wait(lambda: inbox.answered(now_ns), self._settings.first_wait_s):
+        if not self._wait(lambda: inbox.answered(now_ns), self._settings.wait_s):
             self._unanswered += 1
             return False
         self._unanswered = 0

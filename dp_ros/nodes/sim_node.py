@@ -167,7 +167,6 @@ class SimNode(Node):
             image_period_ns=round(1e9 / params.camera_hz),
             tick_ns=round(params.tick_s * 1e9) or contract.timing.tick_ns,
             wait_s=params.wait_s,
-            first_wait_s=params.first_wait_s,
         )
         return SimLoop(robot, contract.embodiment, tuple(self._binding.cameras), settings, self._inbox, self)
 

@@ -159,7 +159,7 @@ def test_nan_in_the_joints_is_refused_and_counted(node, robot):
         "['left_arm_forearm_roll'] are not finite"
         in node.values('action_node: motion')['last_refused_joint_state']
     )
-    assert int(node.values('action_node: counters')['joint_states_refused']) >= 20
+    assert int(node.values('action_node: counters')['joint_states_refused']) > 0
     assert robot.windows == NOTHING
 
 

@@ -5,6 +5,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip('gym_aloha', reason='needs the extra sim')
 
@@ -52,6 +53,8 @@ def running(graph, checkpoint):
 @pytest.fixture(scope='module')
 def direct(checkpoint):
     """Commands of the direct rollout, by seed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the fleet gives policy_node: sums in another order round differently
     robot = make_task('aloha_transfer_cube')
     controller = make_controller(load_checkpoint(checkpoint))
 
@@ -61,6 +64,7 @@ def direct(checkpoint):
 
     yield commands
     robot.close()
+    torch.set_num_threads(threads)
 
 
 def run(graph, steps):

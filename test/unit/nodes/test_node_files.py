@@ -124,4 +124,4 @@ def test_what_the_simulation_passes_on_the_bringup_knows():
     )
     text = share_path('launch', 'sim.launch.py').read_text()
     passed = set(ast.literal_eval(re.search(r'PASSED_ON = (\(.*?\))', text).group(1)))
-    assert passed | {'use_sim_time', 'frozen_camera_s'} <= declared
+    assert passed | {'use_sim_time', 'frozen_camera_s', 'start_jump_rad'} <= declared

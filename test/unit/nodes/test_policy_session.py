@@ -88,7 +88,7 @@ def test_engagement_k_draws_the_noise_of_seed_plus_k(session, policy):
     assert drawn[0].epoch < drawn[1].epoch
 
 
-def test_what_was_under_way_at_an_edge_is_dropped(session, monkeypatch):
+def test_what_was_under_way_at_an_edge_ends_as_a_preview(session, monkeypatch):
     inside, go = threading.Event(), threading.Event()
     original = session._controller.tick
 
@@ -107,8 +107,9 @@ def test_what_was_under_way_at_an_edge_is_dropped(session, monkeypatch):
     session.set_engaged(False)
     go.set()
     thread.join(10)
-    assert out == [None]
-    assert session.counters['dropped'] == 1
+    assert out[0].engaged is False
+    assert session.counters['overtaken'] == 1
+    assert tick(session, 1040).chunk.epoch > out[0].chunk.epoch
 
 
 def test_a_refused_observation_changes_nothing(session):

@@ -92,7 +92,6 @@ def make(port, inbox, **changes):
         'image_period_ns': 40 * MS,
         'tick_ns': 160 * MS,
         'wait_s': 0.05,
-        'first_wait_s': 0.05,
     }
     robot = PointRobot()
     loop = SimLoop(robot, CONTRACT.embodiment, ['top'], SimSettings(**{**settings, **changes}), inbox, port)
@@ -161,7 +160,7 @@ def test_an_episode_starts_at_the_stamp_of_its_first_chunk(port, inbox):
 
 def test_a_chunk_that_is_late_is_waited_for_where_it_is_due_and_nowhere_else(port, inbox):
     answering(port, inbox)
-    loop, robot = make(port, inbox, wait_s=5.0, first_wait_s=5.0)
+    loop, robot = make(port, inbox, wait_s=5.0)
     inbox.put_engaged(True)
     loop.turn()
     for _ in range(7):
