@@ -23,8 +23,9 @@ from dp_ros.share import share_path
 
 CHECKPOINT = 'aloha_transfer_cube'
 SUCCESS_TARGET = 0.8
-# The demonstrations command up to 0.2 rad ahead of what the simulated servos measure, already in the first action.
-START_JUMP_RAD = 0.3
+# The demonstrations command up to 0.2 rad ahead of what the simulated servos measure, already in the first action;
+# in real time the action in force is the one that belongs to the age of the first chunk, by then further ahead.
+START_JUMP_RAD = {'lockstep': 0.3, 'realtime': 0.6}
 # Who knows no more than the policy first, who brakes next, who carries the brake out last.
 STOP_ORDER = ('operator', 'policy_node', 'action_node', 'sim_node')
 
@@ -94,7 +95,8 @@ def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: flo
         ),
         images=True,
     )
-    # Engagement k of the demo is episode k, so that its noise is that of the direct rollout of the same seed.
+    # Each episode begins with a reset of robot and policy, which both take the next seed: the noise is that of the
+    # direct rollout of the same seed.
     fleet.start(
         'policy_node',
         'dp_ros.nodes.policy_node',
@@ -104,7 +106,12 @@ def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: flo
     fleet.start(
         'action_node',
         'dp_ros.nodes.action_node',
-        _parameters('action_node', dry_run=False, start_jump_rad=START_JUMP_RAD, **robot),
+        _parameters(
+            'action_node',
+            dry_run=False,
+            start_jump_rad=START_JUMP_RAD['realtime' if args.realtime else 'lockstep'],
+            **robot,
+        ),
     )
     operator = {
         'checkpoint': checkpoint,

@@ -49,7 +49,7 @@ class PolicyParams(LifecycleParams):
         '', 'YAML file: which topic carries which field; a bare name means one in config/bindings.'
     )
     device: str = param('cpu', "Torch device, such as 'cpu' or 'cuda:0'.")
-    seed: int = param(0, 'Seed of the noise; every engagement starts from it.', 0, 2**31 - 1)
+    seed: int = param(0, 'Seed of the noise; every ~/reset after the first takes the next one.', 0, 2**31 - 1)
     evaluations_per_tick: int = param(
         0, 'Network evaluations a tick; 0 takes the setting of the checkpoint.', 0, 1000
     )

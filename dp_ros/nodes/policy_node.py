@@ -108,13 +108,13 @@ class PolicyNode(ManagedNode[PolicyParams]):
     def activate(self) -> None:
         """Begin to tick, with nothing from before."""
         self._broken = ''
-        self._session.reset()
+        self._session.restart()
         self._active = True
 
     def deactivate(self) -> None:
         """Stop ticking; a prediction under way is dropped."""
         self._active = False
-        self._session.reset()
+        self._session.restart()
         if self._worker is not None:
             self._worker.drain(_WORKER_END_S)
 

@@ -39,7 +39,8 @@ class PolicySession:
     Args:
         controller: the policy in motion; from now on only this object touches it.
         buffer: where callbacks put what arrives.
-        seed: engagement k draws its noise from seed + k, so that a run can be repeated.
+        seed: the k-th :meth:`reset` begins an episode whose noise follows from seed + k - 1, so that a run can be
+            repeated; further engagements of the same episode draw other noise of that seed.
     """
 
     def __init__(self, controller: Controller, buffer: ObservationBuffer, seed: int):
@@ -51,6 +52,8 @@ class PolicySession:
         self._lock = threading.Lock()
         self._engaged = False
         self._engagements = 0
+        self._episodes = 0
+        self._attempts = 0
         self._epoch = 1
         self._seq = 0
         self._begin = True
@@ -77,13 +80,21 @@ class PolicySession:
                 return
             self._engaged = engaged
             self._engagements += engaged
+            self._attempts += engaged
             self._new_epoch()
             if engaged and newest is not None:
                 # Wait for an observation from after the edge: the first one may be nearly a period old.
                 self._last_ns = newest + 1 - self._spacing_ns
 
     def reset(self) -> None:
-        """Forget all observations and begin a new epoch."""
+        """Begin an episode: forget all observations, new epoch, the noise of the next seed."""
+        with self._lock:
+            self._episodes += 1
+            self._attempts = int(self._engaged)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all observations and begin a new epoch of the same episode."""
         self.buffer.clear()
         with self._lock:
             self._new_epoch()
@@ -103,7 +114,7 @@ class PolicySession:
         began = time.perf_counter()
         with self._lock:
             epoch, engaged, begin = self._epoch, self._engaged, self._begin
-            seed = self._seed + max(0, self._engagements - 1)
+            seed, attempts = self._seed + max(0, self._episodes - 1), self._attempts
         observation = self.buffer.observe(now_ns)
         observed = time.perf_counter()
         with self._lock:
@@ -113,6 +124,8 @@ class PolicySession:
             self._last_ns = observation.stamp_ns
         if begin or not engaged:
             self._controller.reset(seed)
+            for _ in range(attempts - 1):
+                self._controller.reset()
         chunk = self._controller.tick(observation)
         with self._lock:
             if epoch != self._epoch:

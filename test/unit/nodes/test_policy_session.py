@@ -73,19 +73,22 @@ def test_an_engagement_begins_with_an_observation_made_after_it(session):
     assert tick(session, 1040).engaged
 
 
-def test_engagement_k_draws_the_noise_of_seed_plus_k(session, policy):
-    drawn = []
-    for k in range(2):
-        session.set_engaged(True)
-        drawn.append(tick(session, 1000 + 1000 * k).chunk)
-        session.set_engaged(False)
-        controller = make_controller(policy)
-        controller.reset(7 + k)
-        session.buffer.clear()
-        see(session, 1500 + 1000 * k)
-        expected = controller.tick(session.buffer.observe((1500 + 1000 * k) * MS))
-        np.testing.assert_array_equal(drawn[k].positions, expected.positions)
-    assert drawn[0].epoch < drawn[1].epoch
+def test_the_noise_follows_from_the_episode_and_the_attempt(session, policy):
+    """So a refused start in one episode does not change the noise of the next."""
+    controller = make_controller(policy)
+    stamp = 1000
+    for episode, attempts in ((1, 2), (2, 1), (3, 1)):
+        session.reset()
+        for attempt in range(1, attempts + 1):
+            session.set_engaged(True)
+            stamp += 200
+            drawn = tick(session, stamp).chunk
+            session.set_engaged(False)
+            controller.reset(7 + episode - 1)
+            for _ in range(attempt - 1):
+                controller.reset()
+            expected = controller.tick(session.buffer.observe(stamp * MS))
+            np.testing.assert_array_equal(drawn.positions, expected.positions)
 
 
 def test_what_was_under_way_at_an_edge_ends_as_a_preview(session, monkeypatch):
