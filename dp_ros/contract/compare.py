@@ -18,12 +18,14 @@ class RobotDescription:
         joints: every joint that the robot reports, with its unit; None where the source does not tell
             (a JointState carries no unit).
         cameras: every camera field with the (height, width) of its images; None where it is not known.
-        arms: every arm with the joints of its controller.
+        arms: every arm with the joints of its controllers.
+        poses: every arm that is commanded by poses, with the nine columns of its controller, in its order.
     """
 
     joints: Mapping[str, str | None]
     cameras: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
     arms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    poses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of_contract(cls, contract: Contract) -> 'RobotDescription':
@@ -32,6 +34,11 @@ class RobotDescription:
             joints={joint.name: joint.unit for joint in contract.embodiment.joints},
             cameras={camera.name: camera.source_size for camera in contract.cameras},
             arms={arm.name: arm.joint_names for arm in contract.embodiment.arms},
+            poses={
+                arm.name: tuple(joint.name for joint in arm.joints)
+                for arm in contract.embodiment.arms
+                if arm.acts_in_poses
+            },
         )
 
 
@@ -40,7 +47,8 @@ def compare(contract: Contract, robot: RobotDescription) -> list[str]:
 
     The order of joints is no difference, because everything is mapped by name. Joints and cameras that the
     policy does not use are no difference either, but an arm that it does not move, or a controller that
-    expects a joint that it does not command, are.
+    expects a joint that it does not command, are. The nine columns of a pose mean something by their order, so
+    there the order counts.
     """
     out = []
     for joint in contract.embodiment.joints:
@@ -66,6 +74,7 @@ def compare(contract: Contract, robot: RobotDescription) -> list[str]:
             for joint in controlled
             if joint not in joints
         ]
+    out += _poses(contract, robot)
     out += [
         f'arm {name!r}: on the robot, not moved by the checkpoint' for name in robot.arms if name not in arms
     ]
@@ -94,6 +103,28 @@ def require_match(contract: Contract, robot: RobotDescription, where: str = 'thi
         raise MismatchError(
             f'checkpoint {contract.name!r} does not fit {where}, {len(differences)} difference(s):\n  {lines}'
         )
+
+
+def _poses(contract: Contract, robot: RobotDescription) -> list[str]:
+    out = []
+    for arm in contract.embodiment.arms:
+        if arm.name not in robot.arms:
+            continue
+        columns = robot.poses.get(arm.name)
+        wanted = tuple(joint.name for joint in arm.joints)
+        if arm.acts_in_poses and columns is None:
+            out.append(
+                f'arm {arm.name!r}: the checkpoint commands poses, its controllers take joint positions'
+            )
+        elif columns is not None and not arm.acts_in_poses:
+            out.append(
+                f'arm {arm.name!r}: the checkpoint commands joint positions, its controller takes poses'
+            )
+        elif columns is not None and columns != wanted and set(columns) == set(wanted):
+            out.append(
+                f'arm {arm.name!r}: columns of the pose {wanted} in the checkpoint, {columns} on the robot'
+            )
+    return out
 
 
 def _size(size: tuple[int, int]) -> str:

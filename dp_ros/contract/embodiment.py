@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 from dp_ros.errors import ContractError
 
-UNITS = ('rad', 'm')
+UNITS = ('rad', 'm', '1')
+# An end-effector pose as nine columns: x, y, z, and the first two columns of its rotation matrix, a1 to a3, b1 to b3.
+POSE_UNITS = ('m',) * 3 + ('1',) * 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Joint:
-    """One joint by its ROS name, with the SI unit of its position ('rad' or 'm')."""
+    """One joint by its ROS name, with the SI unit of its position: 'rad' or 'm', or '1' where it has no dimension.
+
+    The columns of an end-effector pose count as joints: whatever is matched by name has a name here.
+    """
 
     name: str
     unit: str = 'rad'
@@ -36,6 +41,11 @@ class Arm:
         object.__setattr__(self, 'joints', tuple(self.joints))
         if not self.name or not self.joints:
             raise ContractError(f'an arm needs a name and at least one joint, got {self}')
+
+    @property
+    def acts_in_poses(self) -> bool:
+        """Whether the arm, its gripper aside, is commanded by the pose of its end effector (see POSE_UNITS)."""
+        return tuple(joint.unit for joint in self.joints) == POSE_UNITS
 
     @property
     def joint_names(self) -> tuple[str, ...]:

@@ -77,7 +77,8 @@ def test_a_binding_reads_as_written():
         (('name',), None, r"missing keys \['name'\]"),
         (('name',), 7, r'\.name: expected a name'),
         (('dp_binding',), 2, r'dp_binding: must be one of \[1\], got 2'),
-        (('joint_states',), [], 'joint_states: expected a list'),
+        (('joint_states',), [], 'joint_states or pose_states: expected a list of topics, got none'),
+        (('joint_states',), 'joint_states', r"joint_states: expected a list of topics, got 'joint_states'"),
         (('joint_states', 0, 'topic'), 'no spaces', r'joint_states\[0\].topic: not a legal topic name'),
         (('joint_states', 0, 'topic'), 'right/joint_states', 'joint_states: topic stands twice'),
         (
@@ -91,7 +92,7 @@ def test_a_binding_reads_as_written():
         (('cameras',), [1], 'cameras: expected a mapping'),
         (('arms',), {}, 'at least one arm'),
         (('arms', 'left', 'joints'), {}, r'arms\.left\.joints: at least one joint'),
-        (('arms', 'left', 'joints', 'l1', 'unit'), 'deg', r"l1\.unit: must be one of \['rad', 'm'\]"),
+        (('arms', 'left', 'joints', 'l1', 'unit'), 'deg', r"l1\.unit: must be one of \['rad', 'm', '1'\]"),
         (('arms', 'left', 'joints', 'l1', 'max_acceleration'), 0, 'expected a positive number, got 0'),
         (('arms', 'left', 'joints', 'l1', 'max_acceleration'), float('inf'), 'expected a positive number'),
         (('arms', 'left', 'joints', 'l1'), 'rad', 'expected a mapping'),
