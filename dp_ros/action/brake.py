@@ -1,33 +1,73 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The brake: one cubic from motion to rest."""
+"""The brake: the fewest steps to rest that the limits of acceleration and jerk allow, the same for all joints."""
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+# A brake longer than this many steps is a limit that was set wrong by orders of magnitude.
+_MOST = 100_000
 
-def brake_tail(position: Array, velocity: Array, max_acceleration: Array, min_ns: int) -> tuple[int, Array]:
-    """Time and place of rest when all joints brake together with constant deceleration.
 
-    All joints stop at the same time, so that the arms keep their path. The position is then a quadratic in
-    time, which the cubic with end velocities ``velocity`` and 0 equals: one trajectory point carries the
-    whole brake.
+def brake(known: Array, second: Array, third: Array) -> Array:
+    """Controls (N, A) that bring the curve over the last three controls to rest; the last two rows are equal.
+
+    All joints stop after the same N steps, so that two arms that hold one thing keep it between them. N is the
+    least that every joint can do. Each joint's second differences are one constant level, cut by what the third
+    differences can reach from the present and to rest.
 
     Args:
-        position: (A,) rad or m.
-        velocity: (A,) per second.
-        max_acceleration: (A,) positive, per second squared.
-        min_ns: the brake takes a multiple of this time, and at least it: not less than one period of the
-            controller, and on the plan's grid.
-
-    Returns:
-        The duration in nanoseconds, and the (A,) position of rest.
+        known: (3, A) the controls before the brake.
+        second: (A,) bound of the second differences; those of ``known`` must keep it.
+        third: (A,) bound of the third differences.
     """
-    needed_s = float(np.max(np.abs(velocity) / max_acceleration, initial=0.0))
+    first = known[2] - known[1]
+    start = first - (known[1] - known[0])
+    if not first.any() and not start.any():
+        return np.stack([known[2], known[2]])
+    steps = _fewest(first, start, second, third)
+    low, high = _reach(steps, start, second, third)
+    level = _level(first, low, high, second)
+    differences = np.clip(level, low, high)
+    velocities = first + np.cumsum(differences, axis=0)
+    # What is left of the velocity is rounding.
+    velocities[-1] = 0.0
+    controls: Array = known[2] + np.cumsum(velocities, axis=0)
+    return controls
+
+
+def _reach(steps: int, start: Array, second: Array, third: Array) -> tuple[Array, Array]:
+    """Bounds (N, A) of the second differences: limit, reachable from ``start``, and able to reach zero in time."""
+    gone = np.arange(1, steps + 1)[:, None] * third
+    left = gone[::-1]
+    low = np.maximum(np.maximum(-second, start - gone), -left)
+    high = np.minimum(np.minimum(second, start + gone), left)
+    return low, high
+
+
+def _fewest(first: Array, start: Array, second: Array, third: Array) -> int:
+    """The least number of steps after which both differences can be zero."""
     # A hair less than a whole number of steps is that number: rounding must not cost one more step.
-    steps = max(1, int(np.ceil(needed_s * 1e9 / min_ns - 1e-9)))
-    duration_ns = steps * min_ns
-    return duration_ns, position + velocity * (duration_ns * 0.5e-9)
+    slack = 1e-9 * second
+    steps = max(1, int(np.ceil(np.max(np.abs(first) / second) - 1e-9)))
+    while steps < _MOST:
+        low, high = _reach(steps, start, second, third)
+        enough = (low.sum(axis=0) <= slack - first) & (high.sum(axis=0) >= -first - slack)
+        if np.all(enough & np.all(low <= high + slack, axis=0)):
+            return steps
+        steps += 1 if steps < 64 else steps // 16
+    return steps
+
+
+def _level(first: Array, low: Array, high: Array, second: Array) -> Array:
+    """The constant (A,) whose cut by the bounds sums to the velocity that must vanish."""
+    below, above = -second, second.copy()
+    for _ in range(60):
+        level = 0.5 * (below + above)
+        too_much = np.clip(level, low, high).sum(axis=0) > -first
+        above = np.where(too_much, level, above)
+        below = np.where(too_much, below, level)
+    return 0.5 * (below + above)

@@ -1,12 +1,36 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Cubics in Hermite form, and slopes that do not overshoot."""
+"""Uniform cubic B-splines and the cubics between their knots.
+
+A plan is a row of controls on a time grid. Its curve is the cubic B-spline over them, so for any controls at all:
+
+- it is C2: position, velocity and acceleration are continuous, the jerk is constant between two knots;
+- it stays within the hull of neighbouring controls: bounded controls mean a bounded position;
+- its acceleration at a knot is the second difference of the controls over h², linear in between; its jerk is the third
+  difference over h³; its velocity is a mean of first differences over h. Bounds of differences are bounds of motion.
+
+Between two knots the curve is the one cubic with the knots' positions and velocities, which is what a joint
+trajectory controller makes of two trajectory points (de Boor, A Practical Guide to Splines, 1978, chapter IX).
+"""
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+
+
+def knots(controls: Array, dt_s: float) -> tuple[Array, Array]:
+    """Position and velocity (K, A) of the curve at the inner ones of K + 2 controls."""
+    before, at, after = controls[:-2], controls[1:-1], controls[2:]
+    # Written around the control, so that a resting curve rests to the last bit.
+    return at + ((before - at) + (after - at)) / 6.0, (after - before) / (2.0 * dt_s)
+
+
+def accelerations(controls: Array, dt_s: float) -> Array:
+    """Acceleration (K, A) of the curve at the inner ones of K + 2 controls."""
+    before, at, after = controls[:-2], controls[1:-1], controls[2:]
+    return ((before - at) + (after - at)) / dt_s**2
 
 
 def hermite(u: Array, dt_s: float, p0: Array, v0: Array, p1: Array, v1: Array) -> tuple[Array, Array]:
@@ -44,22 +68,6 @@ def monotone_slopes(positions: Array, dt_s: float) -> Array:
     first = _end_slope(secants[0], secants[1])
     last = _end_slope(secants[-1], secants[-2])
     return np.concatenate([first[None], inner, last[None]])
-
-
-def limit_slopes(positions: Array, velocities: Array, dt_s: float) -> Array:
-    """Velocities (K, A), reduced where the cubic through equally spaced knots would leave its two knots.
-
-    Sampling a monotone curve on a grid that does not hold the curve's own points loses the guarantee; a slope
-    of at most three times the smaller neighbouring secant gives it back (Fritsch and Carlson, 1980). The two
-    outer knots see one neighbour only.
-    """
-    if len(positions) < 2:
-        return velocities
-    secants = np.diff(positions, axis=0) / dt_s
-    left, right = np.concatenate([secants[:1], secants]), np.concatenate([secants, secants[-1:]])
-    bound = 3.0 * np.minimum(np.abs(left), np.abs(right))
-    with_travel = (np.sign(left) == np.sign(right)) & (np.sign(velocities) == np.sign(left))
-    return np.where(with_travel, np.clip(velocities, -bound, bound), 0.0)
 
 
 def _end_slope(near: Array, far: Array) -> Array:

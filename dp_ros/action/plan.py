@@ -3,89 +3,107 @@
 
 """The committed plan: the one curve that all windows are cut from.
 
-Chunks disagree with each other and arrive when they like; controllers must see one curve. The plan is that
-curve: knots on an absolute grid, cubic between them, always ending at rest. A new chunk may change it only
-after the freeze horizon, because up to there the controllers may already be running it::
+Chunks disagree with each other and arrive when they like; controllers must see one curve. The plan is that curve: a
+cubic B-spline on an absolute time grid, within all limits, always ending at rest. A new chunk may change it only after
+the freeze horizon, because up to there the controllers may already be running it::
 
-    old plan   ─────────────┐ seam (same position and velocity: C1)
+    old plan   ─────────────┐ seam (position, velocity and acceleration are continuous: C2)
     chunk          ● ● ● ● ●│● ● ● ● ● ● ● ● ●
     new plan   ─────────────┴~~~~~~──────────┐ brake
-               now      now+freeze  +blend   chunk end
+               now      now+freeze           chunk end
+
+How long the seam's difference takes to vanish follows from the limits. See curve.py for what the controls mean.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from dp_ros.action.brake import brake_tail
+from dp_ros.action.brake import brake
 from dp_ros.action.chunk import ActionChunk
-from dp_ros.action.curve import hermite, limit_slopes, monotone_slopes
+from dp_ros.action.curve import accelerations, hermite, knots
+from dp_ros.action.fit import fit, mixed
+from dp_ros.action.limits import MotionLimits
+from dp_ros.action.reference import SoftStart, reference
 from dp_ros.action.window import Window
 from dp_ros.errors import ChunkError, ConfigError
 
 Array = npt.NDArray[np.float64]
 
-# Knots older than this are dropped; windows reach back by tens of milliseconds.
+# Controls older than this are dropped; windows reach back by tens of milliseconds.
 HISTORY_NS = 1_000_000_000
+# From the seam on, so long a difference from the chunk is the seam's; later it is the limits'.
+TRANSIENT_NS = 200_000_000
+# Lengths of the smoothing systems are multiples of this, so that few are ever made.
+_TAIL = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """A chunk joined to a plan; who commits it judges the numbers first.
+
+    Attributes:
+        plan: the new plan.
+        time_scale: 1, or the slowest rate at which the chunk is played to keep the velocity limits.
+        clip_fraction: share of the chunk's coming rows that lie outside of the position limits, and were clipped.
+        seam: (A,) chunk minus plan at the seam, rad or m.
+        seam_velocity: (A,) the same of the velocities, per second.
+        deviation: (A,) the largest distance of the new plan from the slowed and clipped chunk, from 200 ms after the
+            seam on.
+    """
+
+    plan: 'CommittedPlan'
+    time_scale: float
+    clip_fraction: float
+    seam: Array
+    seam_velocity: Array
+    deviation: Array
 
 
 @dataclass(frozen=True, eq=False)
 class CommittedPlan:
     """Commanded positions of all arms over time. A value: every change makes a new plan.
 
-    Knot i stands at ``(first + i) * point_ns``. Before the first and after the last knot the plan rests.
+    Control i stands at ``(first + i) * point_ns``. Before the first and after the last control the plan rests.
 
     Attributes:
-        point_ns: grid of the knots.
-        first: grid index of the first knot.
-        positions: (K, A) rad or m, read-only.
-        velocities: (K, A) per second, read-only; zero in the last row.
-        max_acceleration: (A,) positive; the deceleration of every brake.
+        point_ns: grid of the controls, and of the knots between which the curve is one cubic.
+        first: grid index of the first control.
+        controls: (K, A) rad or m, read-only.
+        limits: what the curve keeps, brakes included.
     """
 
     point_ns: int
     first: int
-    positions: Array
-    velocities: Array
-    max_acceleration: Array
+    controls: Array
+    limits: MotionLimits
 
     def __post_init__(self) -> None:
-        for array in (self.positions, self.velocities, self.max_acceleration):
-            array.setflags(write=False)
+        self.controls.setflags(write=False)
 
     @classmethod
     def hold(
-        cls,
-        position: npt.ArrayLike,
-        now_ns: int,
-        point_ns: int,
-        max_acceleration: float | Sequence[float] | Array,
+        cls, position: npt.ArrayLike, now_ns: int, point_ns: int, limits: MotionLimits
     ) -> 'CommittedPlan':
-        """A plan that rests at ``position`` (A,); ``max_acceleration`` is one number or one per joint.
+        """A plan that rests at ``position`` (A,).
 
         Raises:
-            ConfigError: if the acceleration or the grid is not positive, or the position is not finite.
+            ConfigError: if the grid is not positive, the position is not finite, or the limits are of other joints.
         """
         at = np.array(position, np.float64).reshape(-1)
         if point_ns < 1:
             raise ConfigError(f'point_ns must be at least 1, got {point_ns}')
         if not np.all(np.isfinite(at)):
             raise ConfigError(f'a plan must start from finite positions, got {at}')
-        limit = np.asarray(max_acceleration, np.float64)
-        if limit.shape not in ((), (1,), at.shape) or not np.all((limit > 0) & np.isfinite(limit)):
-            raise ConfigError(
-                f'max_acceleration must be one positive number, or one for each of the {len(at)} joints, '
-                f'got {limit}'
-            )
-        limit = np.array(np.broadcast_to(limit, at.shape))
-        return cls(point_ns, now_ns // point_ns, at[None], np.zeros((1, len(at))), limit)
+        if limits.width != len(at):
+            raise ConfigError(f'limits of {limits.width} joints for a plan of {len(at)}')
+        return cls(point_ns, now_ns // point_ns - 1, at[None], limits)
 
     @property
     def end_ns(self) -> int:
         """Time from which the plan rests."""
-        return (self.first + len(self.positions) - 1) * self.point_ns
+        return (self.first + len(self.controls)) * self.point_ns
 
     def sample(self, stamp_ns: int) -> tuple[Array, Array]:
         """Commanded position (A,) and velocity (A,) at a time."""
@@ -93,49 +111,70 @@ class CommittedPlan:
         p, v = self._knots(index, index + 1)
         return hermite(np.array(rest_ns / self.point_ns), self.point_ns * 1e-9, p[0], v[0], p[1], v[1])
 
-    def joined(self, chunk: ActionChunk, now_ns: int, freeze_ns: int, blend_ns: int) -> 'CommittedPlan':
+    def acceleration(self, stamp_ns: int) -> Array:
+        """Commanded acceleration (A,) at a time."""
+        index, rest_ns = divmod(stamp_ns, self.point_ns)
+        a = accelerations(self._controls(index - 1, index + 2), self.point_ns * 1e-9)
+        out: Array = a[0] + rest_ns / self.point_ns * (a[1] - a[0])
+        return out
+
+    def joined(
+        self,
+        chunk: ActionChunk,
+        now_ns: int,
+        freeze_ns: int,
+        *,
+        lead_ns: npt.NDArray[np.int64] | None = None,
+        soft_start: SoftStart | None = None,
+    ) -> Joined:
         """The plan that follows a chunk, joined on after the freeze horizon.
 
-        Unchanged up to the seam, the first knot at or after ``now_ns + freeze_ns``. From there it is the
-        monotone cubic through the chunk's points plus what the old plan differs from it at the seam, in
-        position and velocity, fading out over ``blend_ns``. After the chunk's end it brakes.
+        Unchanged up to the seam, the first knot at or after ``now_ns + freeze_ns``. From there it is the closest
+        curve to the chunk that continues position, velocity and acceleration and keeps the limits; after the chunk's
+        end it brakes.
 
         Args:
             chunk: columns in the plan's order.
             now_ns: time of the commitment, in ROS time.
             freeze_ns: how far the controllers may already have received the plan.
-            blend_ns: how long the seam's difference takes to vanish.
+            lead_ns: (A,) actuation latency of each column: it is commanded so much earlier.
+            soft_start: the ramp after engaging, while it lasts.
 
         Raises:
             ChunkError: gate 'names' for another number of joints, 'finite' for NaN or infinity, 'stamp' if
                 the chunk is over at the seam.
         """
-        if chunk.positions.shape[1] != self.positions.shape[1]:
-            raise ChunkError(
-                'names', f'{chunk.positions.shape[1]} joints, the plan has {self.positions.shape[1]}'
-            )
-        if not np.all(np.isfinite(chunk.positions)):
-            raise ChunkError('finite', f'chunk {chunk.id} holds NaN or infinity')
-        seam = -(-(now_ns + freeze_ns) // self.point_ns)
-        last = chunk.end_ns // self.point_ns
-        if last <= seam:
+        self._require_fitting(chunk)
+        seam = self._index_after(now_ns + freeze_ns)
+        start, last = seam + 2, chunk.end_ns // self.point_ns
+        if last <= start:
             raise ChunkError(
                 'stamp',
                 f'the chunk ends {(chunk.end_ns - now_ns) / 1e6:.0f} ms from now, within the '
-                f'{freeze_ns / 1e6:.0f} ms that are committed already',
+                f'{freeze_ns / 1e6:.0f} ms that are committed already and the two points after them',
             )
-        stamps = np.arange(seam, last + 1) * self.point_ns
-        p, v = _chunk_curve(chunk, stamps, self.point_ns)
-        at_seam_p, at_seam_v = self._knots(seam, seam)
-        u = np.clip((stamps - stamps[0]) / max(blend_ns, self.point_ns), 0.0, 1.0)[:, None]
-        zero = np.zeros_like(at_seam_p)
-        fade_p, fade_v = hermite(
-            u, max(blend_ns, self.point_ns) * 1e-9, at_seam_p - p[:1], at_seam_v - v[:1], zero, zero
+        # From the seam itself, so that chunk and plan can be compared there.
+        stamps = np.arange(seam - 1, last + 1) * self.point_ns
+        wanted = reference(chunk, stamps, self.limits, lead_ns, soft_start)
+        bounds = self.limits.steps(self.point_ns)
+        known = self._controls(seam - 1, seam + 1)
+        aim = self._with_tail(wanted.positions[3:], bounds)
+        new = fit(known, aim, bounds)
+        # The plan as it was keeps all limits to its end at rest, so it is what an illegal motion is mixed with.
+        old = self._controls(start, max(start + len(new), self.first + len(self.controls)) - 1)
+        new = mixed(known, _padded(new, len(old)), old, bounds, self.limits.lower, self.limits.upper)
+        at_seam = knots(known, self.point_ns * 1e-9)
+        asked = knots(wanted.positions[:3], self.point_ns * 1e-9)
+        settled = slice(TRANSIENT_NS // self.point_ns, len(wanted.positions) - 3)
+        off = np.abs(new[: len(aim)] - aim)[settled]
+        return Joined(
+            self._continued(now_ns, start, new),
+            wanted.time_scale,
+            wanted.clip_fraction,
+            asked[0][0] - at_seam[0][0],
+            asked[1][0] - at_seam[1][0],
+            off.max(axis=0, initial=0.0),
         )
-        faded = u >= 1.0
-        p, v = p + np.where(faded, 0.0, fade_p), v + np.where(faded, 0.0, fade_v)
-        p[0], v[0] = at_seam_p[0], at_seam_v[0]
-        return self._continued(now_ns, seam, p, v)
 
     def braked(self, stamp_ns: int) -> 'CommittedPlan':
         """The plan that is unchanged up to the first knot at or after ``stamp_ns`` and brakes from there.
@@ -143,58 +182,69 @@ class CommittedPlan:
         With ``now + freeze`` it is the controlled stop. With the time at which the last window's future ended
         it is what the controllers did when no further window came.
         """
-        last = -(-stamp_ns // self.point_ns)
-        p, v = self._knots(last, last)
-        return self._continued(stamp_ns, last, p, v)
+        seam = self._index_after(stamp_ns)
+        if self.end_ns <= seam * self.point_ns:
+            return self
+        known = self._controls(seam - 1, seam + 1)
+        bounds = self.limits.steps(self.point_ns)
+        new = brake(known, bounds[1], bounds[2])
+        if np.any(new < self.limits.lower) or np.any(new > self.limits.upper):
+            # All joints stop together, so one may roll on further than it had to: there the old plan knows better.
+            old = self._controls(seam + 2, max(seam + 2 + len(new), self.first + len(self.controls)) - 1)
+            new = mixed(known, _padded(new, len(old)), old, bounds, self.limits.lower, self.limits.upper)
+        return self._continued(stamp_ns, seam + 2, new)
 
     def window(self, now_ns: int, past_ns: int, future_ns: int) -> Window:
-        """Every knot from ``now - past`` or before to ``now + future`` or after, then one brake point."""
+        """Every knot from ``now - past`` or before to ``now + future`` or after, then the brake's knots to rest."""
         start = (now_ns - past_ns) // self.point_ns
-        stop = -(-(now_ns + future_ns) // self.point_ns)
-        p, v = self._knots(start, stop)
-        brake_ns, rest = brake_tail(p[-1], v[-1], self.max_acceleration, self.point_ns)
-        times = np.arange(stop - start + 2, dtype=np.int64) * self.point_ns
-        times[-1] = times[-2] + brake_ns
-        return Window(
-            start * self.point_ns,
-            times,
-            np.concatenate([p, rest[None]]),
-            np.concatenate([v, 0.0 * rest[None]]),
-        )
+        stop = self._index_after(now_ns + future_ns)
+        braking = self.braked(now_ns + future_ns)
+        stop = max(stop + 1, braking.end_ns // self.point_ns)
+        p, v = braking._knots(start, stop)
+        times = np.arange(stop - start + 1, dtype=np.int64) * self.point_ns
+        return Window(start * self.point_ns, times, p, v)
+
+    def _index_after(self, stamp_ns: int) -> int:
+        """Grid index at or after a time."""
+        return -(-stamp_ns // self.point_ns)
+
+    def _controls(self, start: int, stop: int) -> Array:
+        """Copies of the controls ``start`` to ``stop`` (both included), constant outside of what is stored."""
+        index = np.arange(start, stop + 1) - self.first
+        return self.controls[np.clip(index, 0, len(self.controls) - 1)]
 
     def _knots(self, start: int, stop: int) -> tuple[Array, Array]:
-        """Copies of the knots ``start`` to ``stop`` (both included), resting outside of what is stored."""
-        index = np.arange(start, stop + 1) - self.first
-        inside = (index >= 0) & (index < len(self.positions))
-        index = np.clip(index, 0, len(self.positions) - 1)
-        return self.positions[index], np.where(inside[:, None], self.velocities[index], 0.0)
+        return knots(self._controls(start - 1, stop + 1), self.point_ns * 1e-9)
 
-    def _continued(self, now_ns: int, seam: int, p: Array, v: Array) -> 'CommittedPlan':
-        """The plan up to the knot before ``seam``, then the knots (p, v), then a brake to rest."""
-        brake_ns, rest = brake_tail(p[-1], v[-1], self.max_acceleration, self.point_ns)
-        steps = brake_ns // self.point_ns
-        u = (np.arange(1, steps + 1) / steps)[:, None]
-        tail_p, tail_v = hermite(u, brake_ns * 1e-9, p[-1], v[-1], rest, 0.0 * rest)
-        tail_p[-1], tail_v[-1] = rest, 0.0
-        start = min(max(self.first, (now_ns - HISTORY_NS) // self.point_ns), seam)
-        kept_p, kept_v = self._knots(start, seam - 1)
-        return CommittedPlan(
-            self.point_ns,
-            start,
-            np.concatenate([kept_p, p, tail_p]),
-            np.concatenate([kept_v, v, tail_v]),
-            self.max_acceleration,
-        )
+    def _with_tail(self, wanted: Array, bounds: tuple[Array, Array, Array]) -> Array:
+        """The reference, and the brake from its end, to a length of few kinds."""
+        velocity, second, third = bounds
+        first = np.clip(np.diff(wanted[-3:], axis=0), -velocity, velocity)
+        bend = np.clip(first[1] - first[0], -second, second)
+        known = wanted[-1] - np.stack([2.0 * first[1] - bend, first[1], 0.0 * first[1]])
+        tail = np.clip(brake(known, second, third), self.limits.lower, self.limits.upper)
+        whole = np.concatenate([wanted, tail])
+        return _padded(whole, -(-len(whole) // _TAIL) * _TAIL)
+
+    def _continued(self, now_ns: int, start: int, new: Array) -> 'CommittedPlan':
+        """The controls up to the one before ``start``, then the new ones, without the still ones at the end."""
+        oldest = min(max(self.first, (now_ns - HISTORY_NS) // self.point_ns), start - 3)
+        still = np.all(new == new[-1], axis=1)
+        keep = len(new) - int(np.argmin(still[::-1])) if not still.all() else 0
+        controls = np.concatenate([self._controls(oldest, start - 1), new[: keep + 1]])
+        return CommittedPlan(self.point_ns, oldest, controls, self.limits)
+
+    def _require_fitting(self, chunk: ActionChunk) -> None:
+        if chunk.positions.shape[1] != self.controls.shape[1]:
+            raise ChunkError(
+                'names', f'{chunk.positions.shape[1]} joints, the plan has {self.controls.shape[1]}'
+            )
+        if not np.all(np.isfinite(chunk.positions)):
+            raise ChunkError('finite', f'chunk {chunk.id} holds NaN or infinity')
 
 
-def _chunk_curve(chunk: ActionChunk, stamps: npt.NDArray[np.int64], point_ns: int) -> tuple[Array, Array]:
-    """Position and velocity (K, A) of the monotone cubic through the chunk at knots up to the chunk's end."""
-    slopes = monotone_slopes(chunk.positions, chunk.period_ns * 1e-9)
-    since = stamps - chunk.stamp_ns
-    index = np.clip(since // chunk.period_ns, 0, max(len(slopes) - 2, 0))
-    after = np.minimum(index + 1, len(slopes) - 1)
-    u = np.clip((since - index * chunk.period_ns) / chunk.period_ns, 0.0, 1.0)[:, None]
-    points = chunk.positions
-    p, v = hermite(u, chunk.period_ns * 1e-9, points[index], slopes[index], points[after], slopes[after])
-    v = np.where((since < 0)[:, None], 0.0, v)
-    return p, limit_slopes(p, v, point_ns * 1e-9)
+def _padded(rows: Array, count: int) -> Array:
+    """The rows, the last one repeated up to ``count``."""
+    if len(rows) >= count:
+        return rows
+    return np.concatenate([rows, np.repeat(rows[-1:], count - len(rows), axis=0)])

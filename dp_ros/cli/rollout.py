@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     control.add_argument('--execute', type=int, help='actions executed of a chunk (chunk mode)')
     parser.add_argument('--noise-seed', type=int, default=0)
     parser.add_argument('--freeze-ms', type=int, help="the plan's frozen stretch")
-    parser.add_argument('--blend-ms', type=int, help='time over which a chunk takes over')
+    parser.add_argument('--soft-start-ms', type=int, help='ramp at the start of an episode')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     motion = Motion()
     if args.freeze_ms is not None:
         motion = replace(motion, freeze_ns=args.freeze_ms * MS)
-    if args.blend_ms is not None:
-        motion = replace(motion, blend_ns=args.blend_ms * MS)
+    if args.soft_start_ms is not None:
+        motion = replace(motion, soft_start_ns=args.soft_start_ms * MS)
     settings = RolloutSettings(
         checkpoint=args.checkpoint,
         task=args.task or policy.contract.name,

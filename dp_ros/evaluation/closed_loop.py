@@ -13,12 +13,15 @@ from functools import partial
 
 import numpy as np
 
+from dp_ros.action.limits import MotionLimits
 from dp_ros.action.plan import CommittedPlan
-from dp_ros.contract import Contract
+from dp_ros.action.reference import SoftStart
+from dp_ros.contract.binding import Binding
 from dp_ros.evaluation.record import ChunkRecord, EpisodeRecord, FrameRecord
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
 from dp_ros.policy.streaming import Controller
+from dp_ros.share import share_path
 from dp_ros.simulation.joint_trajectory_controller import JointTrajectoryController
 from dp_ros.simulation.robot import SimulatedRobot
 
@@ -33,21 +36,23 @@ class Motion:
 
     Attributes:
         freeze_ns: the plan's next stretch that a new chunk must not change.
-        blend_ns: time over which the plan goes over to a new chunk.
+        soft_start_ns: ramp from where the arms are to what the policy wants.
         past_ns, future_ns: reach of the window around now.
-        max_acceleration: of a brake, per joint unit (rad/s^2, m/s^2).
+        limits: what the commands keep; None: those of the task's own binding.
     """
 
     freeze_ns: int = 40 * MS
-    blend_ns: int = 120 * MS
+    soft_start_ns: int = 1000 * MS
     past_ns: int = 40 * MS
     future_ns: int = 160 * MS
-    max_acceleration: tuple[tuple[str, float], ...] = (('rad', 8.0), ('m', 0.5))
+    limits: MotionLimits | None = None
 
-    def accelerations(self, contract: Contract) -> list[float]:
-        """One limit per joint of the contract."""
-        by_unit = dict(self.max_acceleration)
-        return [by_unit[j.unit] for j in contract.embodiment.joints]
+    def limits_of(self, robot: SimulatedRobot) -> MotionLimits:
+        """The limits of the robot's joints, as its nodes take them from its binding."""
+        if self.limits is not None:
+            return self.limits
+        binding = Binding.from_yaml(share_path('config', 'bindings', f'{robot.binding}.yaml'))
+        return MotionLimits.of_joints(binding.limits(robot.contract.joint_names))
 
 
 def run_episode(
@@ -73,13 +78,14 @@ def run_episode(
     controller.reset(controller.seed)
     # Simulated pictures carry no noise, so identical ones are no sign of a frozen camera.
     buffer = ObservationBuffer(contract, ObservationLimits(frozen_camera_ns=0))
-    plan = CommittedPlan.hold(robot.joint_positions(), START_NS, period, motion.accelerations(contract))
+    plan = CommittedPlan.hold(robot.joint_positions(), START_NS, period, motion.limits_of(robot))
     arms = [
         (columns, JointTrajectoryController(arm.joint_names, period))
         for arm, columns in zip(contract.embodiment.arms, contract.embodiment.slices.values(), strict=True)
     ]
     for columns, jtc in arms:
         jtc.reset(robot.joint_positions()[columns])
+    soft_start = SoftStart(robot.joint_positions(), START_NS, motion.soft_start_ns)
     log = _Log()
     for step in range(robot.episode_steps):
         now = START_NS + step * period
@@ -90,7 +96,7 @@ def run_episode(
                 picture = robot.render(camera.name)
                 buffer.push_image(camera.name, now, partial(np.asarray, picture))
             chunk = controller.tick(buffer.observe(now))
-            plan = plan.joined(chunk, now, motion.freeze_ns, motion.blend_ns)
+            plan = plan.joined(chunk, now, motion.freeze_ns, soft_start=soft_start).plan
             log.chunk(now, chunk.positions, controller.stage_ms)
         window = plan.window(now, motion.past_ns, motion.future_ns)
         command = np.empty(len(contract.joint_names))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from dp_ros.action.limits import MotionLimits
 from dp_ros.action.plan import CommittedPlan
 from dp_ros.evaluation.closed_loop import START_NS, Motion
 from dp_ros.evaluation.statistics import percentiles
@@ -39,6 +40,8 @@ def measure_ticks(controller: Controller, ticks: int, warmup: int = 20, seed: in
     """
     policy = controller.policy
     contract, motion = policy.contract, Motion()
+    # Any limits cost the same; without a robot there are none to take.
+    limits = MotionLimits.of(len(contract.joint_names), velocity=3.0, acceleration=8.0)
     rng = np.random.default_rng(seed)
     pictures = {
         c.name: [rng.integers(0, 256, (*c.source_size, 3), dtype=np.uint8) for _ in range(4)]
@@ -46,7 +49,7 @@ def measure_ticks(controller: Controller, ticks: int, warmup: int = 20, seed: in
     }
     pose = policy.proprio.mean.numpy()
     buffer = ObservationBuffer(contract, ObservationLimits(frozen_camera_ns=0))
-    plan = CommittedPlan.hold(pose, START_NS, POINT_NS, motion.accelerations(contract))
+    plan = CommittedPlan.hold(pose, START_NS, POINT_NS, limits)
     stages: dict[str, list[float]] = {}
     rates = []
     for k in range(-warmup, ticks):
@@ -61,7 +64,7 @@ def measure_ticks(controller: Controller, ticks: int, warmup: int = 20, seed: in
         observed = time.perf_counter()
         chunk = controller.tick(observation)
         ticked = time.perf_counter()
-        plan = plan.joined(chunk, now, motion.freeze_ns, motion.blend_ns)
+        plan = plan.joined(chunk, now, motion.freeze_ns).plan
         plan.window(now, motion.past_ns, motion.future_ns)
         done = time.perf_counter()
         if k >= 0:

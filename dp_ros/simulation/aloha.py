@@ -47,6 +47,7 @@ class AlohaTransferCube:
 
     environment_id = 'gym_aloha/AlohaTransferCube-v0'
     contract_file = 'contracts/aloha_transfer_cube.json'
+    binding = 'aloha_sim'
 
     def __init__(self) -> None:
         self.contract = Contract.from_json(share_path('config', self.contract_file))

@@ -42,11 +42,13 @@ class SimulatedRobot(Protocol):
         contract: what a checkpoint for this robot promises.
         control_period_ns: simulated time of one :meth:`step`.
         episode_steps: control steps of an episode.
+        binding: name of the shipped binding that describes the robot as a site: its topics and motion limits.
     """
 
     contract: Contract
     control_period_ns: int
     episode_steps: int
+    binding: str
 
     @property
     def joint_names(self) -> tuple[str, ...]:
