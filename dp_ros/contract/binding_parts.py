@@ -82,6 +82,14 @@ class JointBinding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PoseSpeed:
+    """How fast an end effector may move: m/s and rad/s."""
+
+    linear: float
+    angular: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ControllerBinding:
     """One controller.
 
@@ -90,12 +98,14 @@ class ControllerBinding:
         output: one of OUTPUTS.
         joints: its columns, in the controller's own order. Of a pose: x, y, z, a1 to a3, b1 to b3.
         frame_id: frame of the poses; empty for the other outputs.
+        speed: limits of the poses; None for the other outputs.
     """
 
     topic: str
     output: str
     joints: tuple[str, ...]
     frame_id: str = ''
+    speed: PoseSpeed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

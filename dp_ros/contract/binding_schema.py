@@ -5,6 +5,7 @@
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 from dp_ros.contract.binding_parts import (
@@ -16,6 +17,7 @@ from dp_ros.contract.binding_parts import (
     ControllerBinding,
     JointBinding,
     JointStatesBinding,
+    PoseSpeed,
     PoseStateBinding,
 )
 from dp_ros.contract.embodiment import POSE_UNITS, UNITS
@@ -86,6 +88,10 @@ def arm(data: Any, where: str) -> ArmBinding:
             raise ConfigError(f'{where}.controllers: expected a list, got {got["controllers"]!r}')
         controllers = [_controller(c, f'{where}.controllers[{i}]') for i, c in enumerate(got['controllers'])]
     joints = _with_pose_columns(got, named, controllers, where)
+    speed = PoseSpeed(
+        linear=float(got['max_linear_velocity'] or 0), angular=float(got['max_angular_velocity'] or 0)
+    )
+    controllers = [replace(c, speed=speed) if c.output == 'pose' else c for c in controllers]
     if not joints:
         raise ConfigError(f'{where}.joints: at least one joint is needed')
     _each_once(joints, controllers, where)
