@@ -31,7 +31,8 @@ def brake(known: Array, second: Array, third: Array) -> Array:
     steps = _fewest(first, start, second, third)
     low, high = _reach(steps, start, second, third)
     level = _level(first, low, high, second)
-    differences = np.clip(level, low, high)
+    # A joint at rest stays where it is, to the last bit.
+    differences = np.where((first == 0.0) & (start == 0.0), 0.0, np.clip(level, low, high))
     velocities = first + np.cumsum(differences, axis=0)
     # What is left of the velocity is rounding.
     velocities[-1] = 0.0

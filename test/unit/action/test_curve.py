@@ -6,7 +6,7 @@
 import numpy as np
 import pytest
 
-from dp_ros.action.curve import hermite, limit_slopes, monotone_slopes
+from dp_ros.action.curve import accelerations, hermite, knots, monotone_slopes
 
 
 def test_hermite_reproduces_any_cubic():
@@ -37,12 +37,30 @@ def test_one_point_has_no_slope():
     np.testing.assert_array_equal(monotone_slopes(np.ones((1, 3)), 0.04), np.zeros((1, 3)))
 
 
-def test_limited_cubics_stay_between_their_knots():
+def test_the_curve_is_the_b_spline_of_its_controls():
+    """Against scipy: positions and velocities at the knots, and between them the cubic that they make."""
+    interpolate = pytest.importorskip('scipy.interpolate')
     rng = np.random.default_rng(2)
-    u = np.linspace(0, 1, 101)[:, None, None]
-    for _ in range(50):
-        knots = np.round(rng.normal(size=(9, 3)), 1)
-        v = limit_slopes(knots, rng.normal(scale=50.0, size=knots.shape), 0.02)
-        p, _ = hermite(u, 0.02, knots[:-1], v[:-1], knots[1:], v[1:])
-        assert np.all(p <= np.maximum(knots[:-1], knots[1:]) + 1e-12)
-        assert np.all(p >= np.minimum(knots[:-1], knots[1:]) - 1e-12)
+    controls, h = rng.normal(size=(12, 2)), 0.02
+    # Control i stands at time i h, in the middle of its basis function.
+    spline = interpolate.BSpline(h * np.arange(-2, 14), controls, 3)
+    p, v = knots(controls, h)
+    times = h * np.arange(1, 11)
+    np.testing.assert_allclose(p, spline(times), atol=1e-12)
+    np.testing.assert_allclose(v, spline.derivative()(times), atol=1e-9)
+    np.testing.assert_allclose(accelerations(controls, h), spline.derivative(2)(times), atol=1e-6)
+    u = rng.uniform(size=(9, 1))
+    between, speed = hermite(u, h, p[:-1], v[:-1], p[1:], v[1:])
+    at = times[:-1] + u[:, 0] * h
+    np.testing.assert_allclose(between, spline(at), atol=1e-12)
+    np.testing.assert_allclose(speed, spline.derivative()(at), atol=1e-9)
+
+
+def test_a_line_of_controls_is_that_line_and_rest_is_rest():
+    line = np.arange(6.0)[:, None] * 0.1
+    p, v = knots(line, 0.02)
+    np.testing.assert_allclose(p, line[1:-1], atol=1e-15)
+    np.testing.assert_allclose(v, 5.0)
+    still = np.full((5, 1), 0.1234567)
+    np.testing.assert_array_equal(knots(still, 0.02)[0], 0.1234567)
+    np.testing.assert_array_equal(knots(still, 0.02)[1], 0.0)
