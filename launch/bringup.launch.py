@@ -25,6 +25,19 @@ ARGUMENTS = (
     ('namespace', '', 'Namespace of both nodes.'),
     ('dry_run', 'true', 'true: do everything but command the controllers.'),
     ('start_jump_rad', '0.15', 'Engaging is refused where the policy wants to start further away.'),
+    ('soft_start_s', '1.0', 'Time in which an engagement fades from the measured pose to the policy.'),
+    (
+        'max_tracking_error_rad',
+        '0.2',
+        'Arms that are measured further from what was commanded are a fault; 0 never.',
+    ),
+    (
+        'clock_timeout_s',
+        '1.0',
+        'The ROS clock may stand so long, wall clock, while the arms are engaged; 0 ever.',
+    ),
+    ('deadman_timeout_s', '0.0', 'Oldest true of ~/deadman with which the arms may move; 0: no such switch.'),
+    ('publisher_conflict', 'error', "Another publisher on a controller's topic: error (a fault) or warn."),
     ('use_sim_time', 'false', 'Take the time from /clock.'),
     ('frozen_camera_s', '1.0', 'A camera that repeats its picture for so long counts as frozen; 0 never.'),
     ('autostart', 'true', 'Configure and activate both nodes.'),
@@ -47,7 +60,15 @@ def generate_launch_description() -> LaunchDescription:
     # Without action_node nobody brakes; without policy_node action_node does.
     action = _node(
         'action_node',
-        {'dry_run': _typed('dry_run', bool), 'start_jump_rad': _typed('start_jump_rad', float)},
+        {
+            'dry_run': _typed('dry_run', bool),
+            'start_jump_rad': _typed('start_jump_rad', float),
+            'soft_start_s': _typed('soft_start_s', float),
+            'max_tracking_error_rad': _typed('max_tracking_error_rad', float),
+            'clock_timeout_s': _typed('clock_timeout_s', float),
+            'deadman_timeout_s': _typed('deadman_timeout_s', float),
+            'publisher_conflict': _typed('publisher_conflict', str),
+        },
         common,
         on_exit=Shutdown(),
     )

@@ -24,12 +24,24 @@ ARGUMENTS = (
     ('device', 'cpu', "Torch device of the policy, such as 'cuda:0'."),
     ('namespace', '', 'Namespace of all nodes.'),
     ('dry_run', 'false', 'true: do everything but command the controllers.'),
+    ('deadman_timeout_s', '0.0', 'Oldest true of ~/deadman with which the arms may move; 0: no such switch.'),
+    ('publisher_conflict', 'error', "Another publisher on a controller's topic: error (a fault) or warn."),
     ('task', 'aloha_transfer_cube', 'Simulated task.'),
     ('first_seed', '0', 'Seed of the first episode.'),
     ('realtime', 'false', 'true: wall-clock speed instead of lockstep.'),
     ('log_level', 'info', 'Log level of all nodes.'),
 )
-PASSED_ON = ('checkpoint', 'binding', 'device', 'namespace', 'dry_run', 'log_level')
+# Where the simulated robot differs from a real one.
+SIMULATED = {
+    # The demonstrations command up to 0.2 rad ahead of what the simulated servos measure.
+    'start_jump_rad': '0.3',
+    'max_tracking_error_rad': '0.6',
+    # In lockstep the clock stands while the policy computes.
+    'clock_timeout_s': '10.0',
+}
+PASSED_ON = (
+    'checkpoint', 'binding', 'device', 'namespace', 'dry_run', 'deadman_timeout_s', 'publisher_conflict', 'log_level',
+)  # fmt: skip
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -42,8 +54,7 @@ def generate_launch_description() -> LaunchDescription:
             'use_sim_time': 'true',
             # Rendered pictures carry no noise: equal ones do not mean a frozen camera.
             'frozen_camera_s': '0.0',
-            # The demonstrations command up to 0.2 rad ahead of what the simulated servos measure.
-            'start_jump_rad': '0.3',
+            **SIMULATED,
         }.items(),
     )
     robot = Node(

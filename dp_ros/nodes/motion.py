@@ -3,119 +3,113 @@
 
 """Everything that action_node decides, without ROS: chunks and operators in, windows for all arms out.
 
-Each method takes the time and returns the window to publish now, or None. One state and one plan serve all arms,
-so that they move together or not at all. A window is due from the first accepted chunk until the arms rest.
+Each method takes the time. One state and one plan serve all arms, so that they move together or not at all. A window
+is due from the first accepted chunk until the arms rest; :meth:`Motion.chunk` and :meth:`Motion.tick` return it.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from dp_ros.action import supervisor
 from dp_ros.action.chunk import ActionChunk
 from dp_ros.action.gates import ChunkGates, ChunkLimits
+from dp_ros.action.limits import MotionLimits
 from dp_ros.action.plan import CommittedPlan
+from dp_ros.action.reference import SoftStart
 from dp_ros.action.supervisor import Answer, Mode, State
 from dp_ros.action.window import Window
 from dp_ros.contract import Contract
-from dp_ros.errors import ChunkError, MessageError, StaleObservationError
+from dp_ros.errors import ChunkError, ConfigError, DpRosError, StaleObservationError
+from dp_ros.nodes.figures import PlanFigures
+from dp_ros.nodes.measured import MeasuredJoints
+from dp_ros.nodes.track import Track
+from dp_ros.nodes.watches import ClockWatch, DeadmanSwitch, LimitWatch, TrackingWatch
 
 _JUMP_NS = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class MotionSettings:
-    """Times in nanoseconds; see the parameters of action_node."""
+    """Times in nanoseconds; tuples hold one number for each joint, in rad or m; see the parameters of action_node."""
 
     point_ns: int
     past_ns: int
     future_ns: int
     freeze_ns: int
-    blend_ns: int
     chunk_timeout_ns: int
     sync_timeout_ns: int
     joint_timeout_ns: int
-    max_acceleration: tuple[float, ...]
-
-
-class MeasuredJoints:
-    """The newest measured position of each joint, by name; whatever else the robot reports is ignored."""
-
-    def __init__(self, joint_names: Sequence[str]):
-        self._index = {name: i for i, name in enumerate(joint_names)}
-        self._positions = np.full(len(self._index), np.nan)
-        self._stamps_ns = np.zeros(len(self._index), np.int64)
-
-    def put(self, stamp_ns: int, names: Sequence[str], positions: npt.NDArray[np.float64]) -> None:
-        """Store one message, with any of the joints in any order.
-
-        Raises:
-            MessageError: a position is not finite; nothing of the message is stored.
-        """
-        found = [(self._index[name], i) for i, name in enumerate(names) if name in self._index]
-        bad = [names[i] for _, i in found if not np.isfinite(positions[i])]
-        if bad:
-            raise MessageError(
-                f'joint state at {stamp_ns} ns: positions of {bad} are not finite; message dropped'
-            )
-        for joint, i in found:
-            self._positions[joint], self._stamps_ns[joint] = positions[i], stamp_ns
-
-    def age_ns(self, now_ns: int) -> int | None:
-        """Age of the joint that was measured longest ago; None where one never was."""
-        return None if np.isnan(self._positions).any() else now_ns - int(self._stamps_ns.min())
-
-    def positions(self, now_ns: int, limit_ns: int) -> npt.NDArray[np.float64]:
-        """Measured positions (A,).
-
-        Raises:
-            StaleObservationError: names every joint that was never measured, or not for longer than the limit.
-        """
-        never = [name for name, i in self._index.items() if np.isnan(self._positions[i])]
-        if never:
-            raise StaleObservationError(f'no measured position yet of {never}')
-        old = [n for n, i in self._index.items() if now_ns - self._stamps_ns[i] > limit_ns]
-        if old:
-            age = (now_ns - int(self._stamps_ns.min())) / 1e6
-            raise StaleObservationError(
-                f'measured positions are up to {age:.0f} ms old, limit {limit_ns / 1e6:.0f} ms: {old}'
-            )
-        return self._positions.copy()
+    max_future_ns: int
+    tracking_error_ns: int
+    deadman_timeout_ns: int = 0
+    soft_start_ns: int = 0
+    lead_ns: tuple[int, ...] | None = None
+    max_tracking_error: tuple[float, ...]
+    position_tolerance: tuple[float, ...]
+    reject_limit: int = 5
+    clock_timeout_s: float = 0.0
+    start_pose: tuple[float, ...] = ()
+    start_pose_scale: float = 0.2
 
 
 class Motion:
-    """The supervisor's state, the committed plan and the gates of all arms."""
+    """The supervisor's state, the plan, the gates and the watches of all arms.
 
-    def __init__(self, contract: Contract, settings: MotionSettings, limits: ChunkLimits):
+    Args:
+        contract: names and order of the joints.
+        settings: see there.
+        chunk_limits: what the gates let pass.
+        limits: what the plan keeps, in the contract's order.
+
+    Raises:
+        ConfigError: the start pose is not a pose of these joints.
+    """
+
+    def __init__(
+        self, contract: Contract, settings: MotionSettings, chunk_limits: ChunkLimits, limits: MotionLimits
+    ):
+        names = contract.joint_names
         self._settings = settings
-        self.gates = ChunkGates(contract.joint_names, contract.hash, limits)
-        self.measured = MeasuredJoints(contract.joint_names)
+        self.gates = ChunkGates(names, contract.hash, chunk_limits)
+        self.measured = MeasuredJoints(names)
+        self.track = Track(
+            limits, settings.point_ns, settings.past_ns, settings.future_ns, settings.freeze_ns
+        )
+        self.tracking = TrackingWatch(
+            names, np.array(settings.max_tracking_error), settings.tracking_error_ns
+        )
+        self._limits = LimitWatch(names, limits.lower, limits.upper, np.array(settings.position_tolerance))
+        self._clock = ClockWatch(settings.clock_timeout_s)
+        self.deadman = DeadmanSwitch(settings.deadman_timeout_ns)
+        self.estopped = False
         self.state = State()
         self.chunk_id = ''
+        self.accepted: ActionChunk | None = None
         self.counters: Counter[str] = Counter()
-        self._plan: CommittedPlan | None = None
+        self.figures = PlanFigures()
+        self._clock_trouble = ''
+        self._soft: SoftStart | None = None
         self._now_ns = 0
-        self._published_ns: int | None = None
+        self._lead_ns = None if settings.lead_ns is None else np.array(settings.lead_ns, np.int64)
+        self._require_start_pose(names, limits)
 
     @property
     def moving(self) -> bool:
         """Whether a plan is being published."""
-        return self._plan is not None and self._published_ns is not None
+        return self.track.moving
+
+    # What operators ask for.
 
     def engage(self, now_ns: int) -> Answer:
         """Follow the policy from its next chunk on; refused where the arms are not measured now."""
-        try:
-            self.measured.positions(now_ns, self._settings.joint_timeout_ns)
-        except StaleObservationError as error:
-            return Answer(self.state, False, str(error))
-        answer = supervisor.engage(self.state, now_ns)
-        if answer.state.mode is Mode.SYNC and not self.state.engaged:
+        answer = supervisor.engage(self.state, now_ns, self.obstacle(now_ns))
+        if answer.success and not self.state.engaged:
             self.gates.reset()
-        self.state = answer.state
-        return answer
+            self.tracking.reset()
+            self._soft = None
+        return self._ask(answer, now_ns)
 
     def disengage(self, now_ns: int) -> Answer:
         """Brake and let go."""
@@ -127,11 +121,53 @@ class Motion:
 
     def clear_fault(self, now_ns: int) -> Answer:
         """Leave FAULT for IDLE."""
-        return self._ask(supervisor.clear_fault(self.state, now_ns), now_ns)
+        return self._ask(supervisor.clear_fault(self.state, now_ns, self._pressed()), now_ns)
 
-    def fault(self, now_ns: int, reason: str) -> None:
+    def go_to_start(self, now_ns: int) -> Answer:
+        """Move all arms to the start pose, slowly and together; the windows follow by :meth:`tick`."""
+        target, scale = self._settings.start_pose, self._settings.start_pose_scale
+        obstacle = 'there is no start pose: set the parameter start_pose' if not target else ''
+        answer = supervisor.go_to_start(self.state, now_ns, obstacle or self.obstacle(now_ns))
+        if not answer.success:
+            return answer
+        plan = self.track.followed(now_ns) or self.track.at_rest(self.measured.newest, now_ns)
+        try:
+            plan = plan.moved_to(np.array(target), now_ns, self._settings.freeze_ns, scale)
+        except DpRosError as error:
+            return Answer(self.state, False, str(error))
+        self.tracking.reset()
+        self._enter(answer.state, now_ns)
+        self.chunk_id = ''
+        self.track.begin(plan, now_ns)
+        return answer
+
+    def obstacle(self, now_ns: int) -> str:
+        """Why nothing may start to move now; empty where it may."""
+        why = self._pressed() or self.deadman.check(now_ns) or self._clock_trouble
+        return why or self._joint_trouble(now_ns)[1] or self._limits.check(self.measured.newest)
+
+    # What happens.
+
+    def estop(self, pressed: bool, now_ns: int) -> None:
+        """The emergency stop's topic: pressed latches a fault, and refuses everything until it is released."""
+        self.estopped = pressed
+        if pressed:
+            self.fault(now_ns, 'estop', 'emergency stop (~/estop is true)')
+
+    def deadman_heard(self, pressed: bool, now_ns: int) -> None:
+        """The dead-man switch's topic."""
+        self.deadman.put(pressed, now_ns)
+        if not pressed:
+            self._stop(now_ns, 'deadman', self.deadman.check(now_ns))
+
+    def fault(self, now_ns: int, cause: str, reason: str) -> None:
         """Brake and latch."""
-        self._enter(supervisor.fault(self.state, now_ns, reason), now_ns)
+        self._enter(supervisor.fault(self.state, now_ns, cause, reason), now_ns)
+
+    def watch_clock(self, now_ns: int, steady_s: float) -> None:
+        """Tell ROS time and the steady clock, whatever the ROS clock does: where it stands still, brake."""
+        self._clock_trouble = self._clock.check(now_ns, steady_s)
+        self._stop(now_ns, 'clock_frozen', self._clock_trouble)
 
     def chunk(self, chunk: ActionChunk, now_ns: int) -> Window | None:
         """Take a chunk over into the plan; the window that follows from it.
@@ -142,117 +178,168 @@ class Motion:
         if not self.state.engaged:
             self.counters['chunks_while_disengaged'] += 1
             return None
-        # A chunk tells the time as well: where the clock is a topic, it may arrive before the clock does.
-        now_ns = max(now_ns, chunk.stamp_ns)
-        settings = self._settings
-        chunk = self.gates.check(chunk, now_ns, self._plan)
-        plan = self._followed(now_ns)
-        if self.state.mode is Mode.SYNC:
-            plan = self._started(chunk, plan, now_ns)
-        assert plan is not None
-        self._plan = plan.joined(chunk, now_ns, settings.freeze_ns, settings.blend_ns)
-        self.chunk_id = chunk.id
-        self.state = supervisor.chunk_accepted(self.state, now_ns)
-        return self._window(now_ns)
+        try:
+            chunk = self.gates.check(chunk, now_ns)
+            # A chunk tells the time as well: where the clock is a topic, it may arrive before the clock does.
+            now_ns = max(now_ns, chunk.stamp_ns)
+            return self._follow(chunk, now_ns)
+        except ChunkError as error:
+            self.refused(error, now_ns)
+            raise
+
+    def refused(self, error: DpRosError, now_ns: int) -> None:
+        """A chunk was refused, here or where its message was decoded."""
+        if not self.state.engaged:
+            self.counters['chunks_while_disengaged'] += 1
+            return
+        self.counters['chunks_refused'] += 1
+        self.gates.refused(error)
+        gate = error.gate if isinstance(error, ChunkError) else 'shape'
+        in_a_row, limit = self.gates.rejected_in_a_row, self._settings.reject_limit
+        self._enter(supervisor.chunk_rejected(self.state, now_ns, gate, str(error), in_a_row, limit), now_ns)
 
     def tick(self, now_ns: int) -> Window | None:
-        """Periodic: what is late leads to HOLD; the next window while a plan is followed or brakes."""
+        """Periodic: what is wrong leads to HOLD or FAULT; the next window while a plan is followed or brakes."""
         if now_ns < self._now_ns - _JUMP_NS:
-            return self._jumped_back(now_ns)
+            self._jumped_back(now_ns)
         self._now_ns = max(self._now_ns, now_ns)
-        self._enter(self._watched(now_ns), now_ns)
-        self._plan = plan = self._followed(now_ns)
+        self._watch(now_ns)
+        return self.due(now_ns)
+
+    def due(self, now_ns: int) -> Window | None:
+        """The window of now, where one is due: at every tick, and at once after a stop."""
+        plan = self.track.followed(now_ns)
         if plan is None or not self.moving:
             return None
-        window = self._window(now_ns)
-        if not self.state.engaged and now_ns - self._settings.past_ns > plan.end_ns:
+        window = self.track.window(now_ns)
+        if self.state.homing and self.track.over(now_ns):
+            self._enter(supervisor.arrived(self.state, now_ns), now_ns)
+        if not self.state.driving and self.track.over(now_ns):
             # The controllers rest at the end of what they have; HOLD keeps the plan to start from it again.
-            self._published_ns = None
+            self.track.silent()
             if self.state.mode is not Mode.HOLD:
-                self._plan = None
+                self.track.drop()
         return window
+
+    def urgent(self, now_ns: int) -> Window | None:
+        """The window that must go out at once: after a stop, or at the start of a motion of our own."""
+        return self.due(now_ns) if self.track.urgent else None
 
     def last_words(self, now_ns: int) -> Window | None:
         """Disengage for good: the braking window, where anything moves."""
-        moving = self.moving
         self.disengage(now_ns)
-        return self._window(now_ns) if moving else None
+        return self.due(now_ns)
 
     def _ask(self, answer: Answer, now_ns: int) -> Answer:
         self._enter(answer.state, now_ns)
         return answer
 
+    def _stop(self, now_ns: int, cause: str, reason: str) -> None:
+        if reason:
+            self._enter(supervisor.stopped(self.state, now_ns, cause, reason), now_ns)
+
     def _enter(self, state: State, now_ns: int) -> None:
         """Take a state over; leaving SYNC or RUN brakes."""
-        left = self.state.engaged and not state.engaged
+        left = self.state.driving and not state.driving
         if state.mode is not self.state.mode:
-            self.counters[f'entered_{state.mode.value.lower()}'] += 1
+            mode = state.mode.value.lower()
+            self.counters[f'entered_{mode}'] += 1
+            if state.cause:
+                self.counters[f'{mode}.{state.cause}'] += 1
         self.state = state
-        if self._plan is not None and self.moving:
-            self._plan = self._plan.braked(now_ns + self._settings.freeze_ns) if left else self._plan
+        if self.moving:
+            if left:
+                self.track.brake(now_ns)
         elif state.mode in (Mode.IDLE, Mode.FAULT):
             # Others may move the arms now; only HOLD goes on from where we left them.
-            self._plan = None
+            self.track.drop()
 
-    def _watched(self, now_ns: int) -> State:
-        settings, state = self._settings, self.state
-        if not state.engaged:
-            return state
+    def _watch(self, now_ns: int) -> None:
+        """Look at everything that may be wrong, the worst first."""
+        settings, plan = self._settings, self.track.plan
+        if self.state.driving or self.moving:
+            wrong = self._limits.check(self.measured.newest)
+            if wrong:
+                self.fault(now_ns, 'measured_limits', wrong)
+        if plan is not None and self.moving:
+            wrong = self.tracking.check(self.measured, lambda stamp_ns: plan.sample(stamp_ns)[0])
+            if wrong:
+                self.fault(now_ns, 'tracking_error', wrong)
+        if not self.state.driving:
+            return
+        self._stop(now_ns, 'deadman', self.deadman.check(now_ns))
+        self._stop(now_ns, *self._joint_trouble(now_ns))
+        self._enter(supervisor.chunk_missing(self.state, now_ns, settings.sync_timeout_ns), now_ns)
+        self._enter(supervisor.chunk_stale(self.state, now_ns, settings.chunk_timeout_ns), now_ns)
+        self._enter(supervisor.started(self.state, now_ns, settings.soft_start_ns), now_ns)
+
+    def _joint_trouble(self, now_ns: int) -> tuple[str, str]:
+        """Cause and reason where the measured positions cannot be trusted; two empty texts where they can."""
+        settings = self._settings
+        ahead = self.measured.ahead_ns(now_ns)
+        if ahead > settings.max_future_ns:
+            return 'joints_skewed', (
+                f'measured positions are stamped {ahead / 1e6:.0f} ms ahead of our clock, '
+                f'limit {settings.max_future_ns / 1e6:.0f} ms: the clocks differ'
+            )
         try:
             self.measured.positions(now_ns, settings.joint_timeout_ns)
         except StaleObservationError as error:
-            return State(Mode.HOLD, str(error), now_ns)
-        if state.mode is Mode.SYNC and now_ns - state.since_ns > settings.sync_timeout_ns:
-            # An engagement that nobody answers must not move the arms when somebody does, much later.
-            waited = f'no chunk within {settings.sync_timeout_ns / 1e9:.1f} s of engaging'
-            return supervisor.start_refused(state, now_ns, waited)
-        return supervisor.chunk_stale(state, now_ns, settings.chunk_timeout_ns)
+            late = self.measured.late_clock(now_ns, settings.joint_timeout_ns)
+            return 'joints_skewed' if late else 'joints_stale', str(error)
+        return '', ''
 
-    def _followed(self, now_ns: int) -> CommittedPlan | None:
-        """The plan as the controllers know it: where our last window was exhausted, they ran into its brake."""
-        if self._plan is None or self._published_ns is None:
-            return self._plan
-        reached_ns = self._published_ns + self._settings.future_ns
-        if now_ns <= reached_ns or self._plan.end_ns <= reached_ns:
-            return self._plan
-        self.counters['publish_gaps'] += 1
-        return self._plan.braked(reached_ns)
+    def _follow(self, chunk: ActionChunk, now_ns: int) -> Window:
+        settings = self._settings
+        first = self.state.started_ns is None
+        plan, soft = self.track.followed(now_ns), self._soft
+        if first:
+            plan = self._started(chunk, plan, now_ns)
+            origin = plan.sample(now_ns + settings.freeze_ns)[0]
+            soft = SoftStart(origin, now_ns, settings.soft_start_ns) if settings.soft_start_ns else None
+        assert plan is not None
+        joined = plan.joined(chunk, now_ns, settings.freeze_ns, lead_ns=self._lead_ns, soft_start=soft)
+        self.gates.judge(chunk, joined, now_ns, starting=first or self.state.mode is Mode.SYNC)
+        self.figures.add(joined)
+        self.track.plan, self._soft = joined.plan, soft
+        self.chunk_id, self.accepted = chunk.id, chunk
+        self._enter(supervisor.chunk_accepted(self.state, now_ns, settings.soft_start_ns), now_ns)
+        return self.track.window(now_ns)
 
     def _started(self, chunk: ActionChunk, plan: CommittedPlan | None, now_ns: int) -> CommittedPlan:
         """Where an engagement starts from: after HOLD what is commanded, else what is measured."""
-        settings = self._settings
         try:
-            measured = self.measured.positions(now_ns, settings.joint_timeout_ns)
-            self.gates.check_start(chunk, measured, now_ns)
+            measured = self.measured.positions(now_ns, self._settings.joint_timeout_ns)
         except StaleObservationError as error:
-            self._enter(supervisor.start_refused(self.state, now_ns, str(error)), now_ns)
             raise ChunkError('start', str(error)) from error
-        except ChunkError as error:
-            self._enter(supervisor.start_refused(self.state, now_ns, str(error)), now_ns)
-            raise
-        if plan is not None:
-            return plan
-        return CommittedPlan.hold(measured, now_ns, settings.point_ns, settings.max_acceleration)
+        self.gates.check_start(chunk, measured, now_ns)
+        return plan if plan is not None else self.track.at_rest(measured, now_ns)
 
-    def _window(self, now_ns: int) -> Window:
-        assert self._plan is not None
-        self._published_ns = now_ns
-        return self._plan.window(now_ns, self._settings.past_ns, self._settings.future_ns)
-
-    def _jumped_back(self, now_ns: int) -> Window | None:
-        """Nothing on the old time axis means anything any more: stand where the arms were sent last."""
+    def _jumped_back(self, now_ns: int) -> None:
+        """Nothing on the old time axis means anything any more: brake on the new one, and latch."""
         before_ns, self._now_ns = self._now_ns, now_ns
-        reason = f'the clock jumped back by {(before_ns - now_ns) / 1e9:.2f} s'
+        involved = self.state.driving or self.moving
         self.gates.reset()
-        if self._plan is None or not self.moving:
-            self._plan = None
-            if self.state.engaged:
-                self.fault(now_ns, reason)
-            return None
-        position, _ = self._plan.sample(before_ns)
-        self._plan = None
-        self.fault(now_ns, reason)
-        self._plan = CommittedPlan.hold(
-            position, now_ns, self._settings.point_ns, self._settings.max_acceleration
-        )
-        return self._window(now_ns)
+        self.deadman.forget()
+        self.measured.forget()
+        self.tracking.reset()
+        self.track.jumped(before_ns, now_ns)
+        if involved:
+            self.fault(now_ns, 'clock_back', f'the clock jumped back by {(before_ns - now_ns) / 1e9:.2f} s')
+
+    def _pressed(self) -> str:
+        return 'the emergency stop is pressed (~/estop is true)' if self.estopped else ''
+
+    def _require_start_pose(self, names: tuple[str, ...], limits: MotionLimits) -> None:
+        pose = self._settings.start_pose
+        if not pose:
+            return
+        if len(pose) != len(names) or not np.isfinite(pose).all():
+            raise ConfigError(f'start_pose must hold {len(names)} numbers, for {names}; got {pose}')
+        outside = [
+            f'{name}: {value}, limits {low:.4f} to {high:.4f}'
+            for name, value, low, high in zip(names, pose, limits.lower, limits.upper, strict=True)
+            if not low <= value <= high
+        ]
+        if outside:
+            raise ConfigError(f'start_pose lies beyond the position limits: {"; ".join(outside)}')

@@ -11,6 +11,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import rclpy
 import rclpy.exceptions
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -90,7 +91,12 @@ class ActionParams(LifecycleParams):
     past_s: float = param(0.04, 'A window starts at least so long before now.', 0.0, 1.0)
     future_s: float = param(0.16, 'A window reaches so far beyond now, before the braking tail.', 0.001, 10.0)
     freeze_s: float = param(0.04, 'The next so many seconds of the plan are never changed.', 0.0, 1.0)
-    blend_s: float = param(0.12, 'Time over which a new chunk takes the plan over.', 0.001, 10.0)
+    forward_hz: float = param(
+        200.0, 'Commands a second to forward command controllers, where the binding has any.', 1.0, 1000.0
+    )
+    soft_start_s: float = param(
+        1.0, 'Time in which an engagement fades from where the arms are to what the policy wants.', 0.0, 30.0
+    )
     chunk_timeout_s: float = param(
         0.5, 'Without a newer chunk for so long the arms brake and hold.', 0.01, 60.0
     )
@@ -100,11 +106,75 @@ class ActionParams(LifecycleParams):
     joint_timeout_s: float = param(
         0.25, 'Without measured joints for so long the arms brake and hold.', 0.01, 60.0
     )
+    clock_timeout_s: float = param(
+        1.0,
+        'While engaged, the ROS clock may stand so long (wall clock) before the arms brake; 0: ever.',
+        0.0,
+        600.0,
+    )
+    deadman_timeout_s: float = param(
+        0.0, 'Oldest true of ~/deadman with which the arms may move; 0: there is no such switch.', 0.0, 60.0
+    )
+    publisher_conflict: str = param(
+        'error', "Another publisher on a controller's topic: 'error' is a fault, 'warn' only shows it."
+    )
+    reject_limit: int = param(5, 'So many chunks rejected in a row are a fault.', 1, 1000)
     start_jump_rad: float = param(
         0.15, 'Engaging is refused where the policy wants to start further away, revolute joints.', 0.0, 10.0
     )
     start_jump_m: float = param(
         0.04, 'Engaging is refused where the policy wants to start further away, prismatic joints.', 0.0, 10.0
+    )
+    max_seam_rad: float = param(
+        0.5, 'A chunk is rejected that differs more from the plan where it takes over; 0: never.', 0.0, 10.0
+    )
+    max_seam_m: float = param(0.1, 'The same for prismatic joints.', 0.0, 10.0)
+    max_seam_rad_s: float = param(
+        10.0,
+        'A chunk is rejected whose speed differs more from the plan where it takes over; 0: never.',
+        0.0,
+        100.0,
+    )
+    max_seam_m_s: float = param(2.0, 'The same for prismatic joints.', 0.0, 100.0)
+    limit_tolerance_rad: float = param(
+        0.1,
+        'Chunks are rejected, and measured arms a fault, further beyond a position limit than this.',
+        0.0,
+        10.0,
+    )
+    limit_tolerance_m: float = param(0.01, 'The same for prismatic joints.', 0.0, 10.0)
+    max_speed_ratio: float = param(
+        4.0,
+        'A chunk is rejected that is so many times too fast; below, it is slowed down.',
+        1.0,
+        100.0,
+    )
+    clip_budget: float = param(
+        0.2, 'A chunk is rejected where more of its rows lie beyond the position limits.', 0.0, 1.0
+    )
+    max_deviation_rad: float = param(
+        0.5,
+        'A chunk is rejected that the plan cannot follow more closely within its limits; 0: never.',
+        0.0,
+        10.0,
+    )
+    max_deviation_m: float = param(0.1, 'The same for prismatic joints.', 0.0, 10.0)
+    max_tracking_error_rad: float = param(
+        0.2, 'Arms that are measured further from what was commanded are a fault; 0: never.', 0.0, 10.0
+    )
+    max_tracking_error_m: float = param(0.05, 'The same for prismatic joints other than grippers.', 0.0, 10.0)
+    max_tracking_error_gripper: float = param(
+        0.0,
+        'The same for grippers; 0: never, because a gripper that holds something lags.',
+        0.0,
+        10.0,
+    )
+    tracking_error_s: float = param(0.3, 'A tracking error counts once it has lasted so long.', 0.0, 60.0)
+    start_pose: tuple[float, ...] = param(
+        (), "Where ~/go_to_start moves the arms: one number a joint, in the contract's order; empty: nowhere."
+    )
+    start_pose_scale: float = param(
+        0.2, 'Share of the velocity and acceleration limits that ~/go_to_start uses.', 0.01, 1.0
     )
 
 
@@ -150,7 +220,7 @@ def declare(node: Node, schema: type[Params]) -> Params:
     problems: list[str] = []
     for field in dataclasses.fields(schema):  # type: ignore[arg-type]
         try:
-            values[field.name] = node.declare_parameter(field.name, field.default, descriptor(field)).value
+            values[field.name] = _declared(node, field)
         except rclpy.exceptions.InvalidParameterTypeException as error:
             problems.append(f'{field.name}: {error}')
         except rclpy.exceptions.InvalidParameterValueException as error:
@@ -162,6 +232,14 @@ def declare(node: Node, schema: type[Params]) -> Params:
     if problems:
         raise ConfigError(f'{node.get_fully_qualified_name()}: ' + '; '.join(problems))
     return schema(**values)
+
+
+def _declared(node: Node, field: 'dataclasses.Field[Any]') -> Any:
+    if field.default != ():
+        return node.declare_parameter(field.name, field.default, descriptor(field)).value
+    # ROS cannot tell the type of an empty list, and leaves a parameter unset that a file says is empty.
+    kind = rclpy.Parameter.Type.DOUBLE_ARRAY
+    return tuple(node.declare_parameter(field.name, kind, descriptor(field)).value or ())
 
 
 _ROS_OWN = ('use_sim_time', 'start_type_description_service')

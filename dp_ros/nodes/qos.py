@@ -36,3 +36,7 @@ SENSOR_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 RECORD_OUT = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 STATUS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+# Switches that people press, from any reliable publisher: the newest message counts.
+SWITCH = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# For people to look at: what got lost is drawn anew at once.
+VIEW = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -40,7 +40,7 @@ class FakeRobot:
         leave_out: names of joints that are not reported.
         joints, images: whether they are published.
         image_shape: shape of the images.
-        speed: of all joints in the chunks (rad/s, m/s); None for no chunks.
+        speed: of the revolute joints in the chunks, rad/s; None for no chunks. Grippers stay where they are.
         windows: arm to the messages of its controller's topic.
     """
 
@@ -55,6 +55,7 @@ class FakeRobot:
         self._joints = node.create_publisher(JointState, binding.joint_states[0].topic, qos.SENSOR_OUT)
         self._image = node.create_publisher(Image, binding.cameras['top'].topic, qos.SENSOR_OUT)
         self._chunks = self._engaged = None
+        self._turning = np.array([joint.unit == 'rad' for joint in contract.embodiment.joints], float)
         self._ticks = self._epoch = 0
         self.windows = {name: graph.listen(JointTrajectory, topic) for name, topic in self.topics.items()}
         self.rest()
@@ -163,7 +164,7 @@ class FakeRobot:
             self.now_ns,
             timing.period_ns,
             self._contract.joint_names,
-            self.pose + self.speed * times[:, None] * 1e-9,
+            self.pose + self.speed * times[:, None] * 1e-9 * self._turning,
             self._contract.hash,
             self._epoch,
             self._ticks // 8,

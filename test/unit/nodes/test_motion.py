@@ -10,10 +10,12 @@ import pytest
 
 from dp_ros.action.chunk import ActionChunk
 from dp_ros.action.gates import ChunkLimits
+from dp_ros.action.limits import MotionLimits
 from dp_ros.action.supervisor import Mode
 from dp_ros.contract import Contract
 from dp_ros.errors import ChunkError, MessageError, StaleObservationError
-from dp_ros.nodes.motion import MeasuredJoints, Motion, MotionSettings
+from dp_ros.nodes.measured import MeasuredJoints
+from dp_ros.nodes.motion import Motion, MotionSettings
 from dp_ros.share import share_path
 
 MS = 1_000_000
@@ -26,17 +28,21 @@ SETTINGS = MotionSettings(
     past_ns=40 * MS,
     future_ns=160 * MS,
     freeze_ns=40 * MS,
-    blend_ns=120 * MS,
     chunk_timeout_ns=500 * MS,
     sync_timeout_ns=2000 * MS,
     joint_timeout_ns=250 * MS,
-    max_acceleration=(8.0,) * JOINTS,
+    max_future_ns=100 * MS,
+    tracking_error_ns=300 * MS,
+    max_tracking_error=(0.2,) * JOINTS,
+    position_tolerance=(0.05,) * JOINTS,
+    clock_timeout_s=1.0,
 )
+LIMITS = MotionLimits.of(JOINTS, lower=-2.0, upper=2.0, velocity=3.0, acceleration=8.0, jerk=800.0)
 
 
 @pytest.fixture
 def motion():
-    motion = Motion(CONTRACT, SETTINGS, ChunkLimits(max_age_ns=500 * MS, start_jump=0.1))
+    motion = Motion(CONTRACT, SETTINGS, ChunkLimits(max_age_ns=500 * MS, start_jump=0.1), LIMITS)
     measure(motion, T0)
     return motion
 
@@ -82,7 +88,7 @@ def test_nothing_is_published_before_a_chunk_of_an_engagement(motion):
 
 
 def test_engaging_needs_measured_joints():
-    motion = Motion(CONTRACT, SETTINGS, ChunkLimits())
+    motion = Motion(CONTRACT, SETTINGS, ChunkLimits(), LIMITS)
     answer = motion.engage(T0)
     assert not answer.success
     assert 'no measured position yet' in answer.message
@@ -102,7 +108,7 @@ def test_an_engagement_starts_where_the_arms_are_measured(motion):
 def test_the_commit_time_is_the_later_of_clock_and_chunk(motion):
     motion.engage(T0)
     early = motion.chunk(chunk(T0 + STEP, 0), T0)
-    other = Motion(CONTRACT, SETTINGS, ChunkLimits(start_jump=0.1))
+    other = Motion(CONTRACT, SETTINGS, ChunkLimits(start_jump=0.1), LIMITS)
     measure(other, T0 + STEP)
     other.engage(T0 + STEP)
     late = other.chunk(chunk(T0 + STEP, 0), T0 + STEP)
@@ -113,7 +119,7 @@ def test_the_commit_time_is_the_later_of_clock_and_chunk(motion):
 @pytest.mark.parametrize('stop', ['hold', 'disengage', 'fault', 'stale chunks', 'stale joints', 'last words'])
 def test_every_stop_brakes_within_the_limit_and_ends_at_rest(motion, stop):
     now = drive(motion)
-    _, speed = motion._plan.sample(now)
+    _, speed = motion.track.plan.sample(now)
     assert speed.min() == pytest.approx(0.2)
     windows = []
     if stop == 'stale joints':
@@ -123,9 +129,11 @@ def test_every_stop_brakes_within_the_limit_and_ends_at_rest(motion, stop):
     elif stop == 'last words':
         windows = [motion.last_words(now)]
     else:
-        {'hold': motion.hold, 'disengage': motion.disengage, 'fault': lambda t: motion.fault(t, 'test')}[
-            stop
-        ](now)
+        {
+            'hold': motion.hold,
+            'disengage': motion.disengage,
+            'fault': lambda t: motion.fault(t, 'test', 'test'),
+        }[stop](now)
         windows = follow(motion, now, 60)
     assert not motion.state.engaged
     published = [w for w in windows if w is not None]
@@ -179,30 +187,36 @@ def test_an_engagement_without_a_chunk_is_given_up(motion):
 
 def test_after_a_gap_the_plan_is_what_the_controllers_did(motion):
     now = drive(motion)
-    position, _ = motion._plan.sample(now + 160 * MS)
+    position, _ = motion.track.plan.sample(now + 160 * MS)
     later = now + 300 * MS
     measure(motion, later)
     window = motion.tick(later)
-    assert motion.counters['publish_gaps'] == 1
+    assert motion.track.gaps == 1
     # The last window ended in a brake after 160 ms; the old curve would have gone on.
     assert window.positions[-1].max() < position.max() + 0.2**2 / (2 * 8.0) + 0.2 * 0.04 + 1e-9
     np.testing.assert_array_equal(window.velocities[-3:], 0.0)
 
 
-def test_a_clock_that_jumps_back_faults_and_stands(motion):
+def test_a_clock_that_jumps_back_faults_and_brakes_from_where_the_arms_are(motion):
     now = drive(motion)
-    position, _ = motion._plan.sample(now)
-    window = motion.tick(now - 5000 * MS)
-    assert motion.state.mode is Mode.FAULT
-    assert 'jumped back by 5.00 s' in motion.state.reason
-    np.testing.assert_array_equal(window.velocities, 0.0)
-    np.testing.assert_array_equal(window.positions[-1], position)
-    assert window.stamp_ns < now - 5000 * MS
+    position, velocity = motion.track.plan.sample(now)
+    back = now - 900 * MS
+    window = motion.tick(back)
+    assert str(motion.state) == 'FAULT: the clock jumped back by 0.90 s'
+    assert motion.counters['fault.clock_back'] == 1
+    at_now = int(np.searchsorted(window.times_ns, back - window.stamp_ns))
+    np.testing.assert_allclose(window.positions[at_now], position, atol=1e-12)
+    np.testing.assert_allclose(window.velocities[at_now], velocity, atol=1e-12)
+    np.testing.assert_allclose(window.velocities[-1], 0.0, atol=1e-12)
+    windows = [motion.tick(back + k * STEP) for k in range(1, 60)]
+    assert windows[-1] is None
+    assert motion.clear_fault(back + 60 * STEP).success
+    assert 'no measured position yet' in motion.engage(back + 60 * STEP).message
 
 
 def test_a_fault_is_latched_until_it_is_cleared(motion):
     now = drive(motion)
-    motion.fault(now, 'because')
+    motion.fault(now, 'test', 'because')
     assert not motion.engage(now).success
     motion.disengage(now)
     assert motion.state.mode is Mode.FAULT

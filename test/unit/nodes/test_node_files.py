@@ -41,6 +41,7 @@ def test_the_yaml_file_names_every_parameter_and_no_other(node):
     written = parameters(node)
     assert set(written) == set(declared)
     for name, default in declared.items():
+        default = list(default) if isinstance(default, tuple) else default
         assert type(written[name]) is type(default), name
         if name not in ('checkpoint', 'binding'):
             assert written[name] == default, f'{name}: the file says it holds the defaults'
@@ -123,5 +124,6 @@ def test_what_the_simulation_passes_on_the_bringup_knows():
         if isinstance(node, ast.Assign) and node.targets[0].id == 'ARGUMENTS'
     )
     text = share_path('launch', 'sim.launch.py').read_text()
-    passed = set(ast.literal_eval(re.search(r'PASSED_ON = (\(.*?\))', text).group(1)))
-    assert passed | {'use_sim_time', 'frozen_camera_s', 'start_jump_rad'} <= declared
+    fixed = ast.literal_eval(re.search(r'SIMULATED = (\{.*?\n\})', text, re.S).group(1))
+    passed = set(ast.literal_eval(re.search(r'PASSED_ON = (\(.*?\n?\))', text, re.S).group(1)))
+    assert passed | {'use_sim_time', 'frozen_camera_s', *fixed} <= declared

@@ -1,0 +1,106 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What action_node hears: chunks, measured joints, the emergency stop and the dead-man switch."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
+from trajectory_msgs.msg import JointTrajectory
+
+from dp_ros.action.window import Window
+from dp_ros.contract.binding import Binding
+from dp_ros.errors import ChunkError, MessageError
+from dp_ros.messages.joint_state import decode_joint_state
+from dp_ros.messages.trajectory import decode_chunk
+from dp_ros.nodes import qos
+from dp_ros.nodes.diagnostics import RateMeter
+from dp_ros.nodes.motion import Motion
+
+
+class ActionInputs:
+    """Subscriptions that turn messages into calls of :class:`Motion`.
+
+    Args:
+        node: the node to subscribe with; its clock is the time of everything.
+        motion: what decides.
+        binding: where the joint states come from.
+        chunk_topic: where the chunks come from.
+        deadman: whether there is a dead-man switch.
+        after: called after every message that may change the state or make a window due, with the window if any.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        motion: Motion,
+        binding: Binding,
+        chunk_topic: str,
+        deadman: bool,
+        after: Callable[[Window | None], None],
+    ):
+        self._node, self._motion, self._after = node, motion, after
+        self.active = False
+        self.trouble = ''
+        self.rates = {name: RateMeter() for name in ('joints', 'chunks')}
+        self.subscriptions: list[Any] = []
+
+        def subscribe(kind: Any, topic: str, callback: Any, profile: Any, **events: Any) -> None:
+            self.subscriptions.append(node.create_subscription(kind, topic, callback, profile, **events))
+
+        subscribe(JointTrajectory, chunk_topic, self._on_chunk, qos.COMMAND)
+        for joints in binding.joint_states:
+            subscribe(JointState, joints.topic, self._on_joints, qos.sensor(joints.qos, qos.JOINTS_DEPTH))
+        # A stop must be heard from a publisher that latches, also by who comes late, and from one that does not.
+        subscribe(Bool, '~/estop', self._on_estop, qos.SWITCH)
+        quiet = SubscriptionEventCallbacks(incompatible_qos=lambda _: None, use_default_callbacks=False)
+        subscribe(Bool, '~/estop', self._on_estop, qos.LATCHED, event_callbacks=quiet)
+        if deadman:
+            subscribe(Bool, '~/deadman', self._on_deadman, qos.SWITCH)
+
+    def _now_ns(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
+
+    def _on_joints(self, message: JointState) -> None:
+        now_ns = self._now_ns()
+        try:
+            stamp_ns, names, positions = decode_joint_state(message)
+            self._motion.measured.put(stamp_ns or now_ns, names, positions, now_ns)
+        except MessageError as error:
+            self._motion.counters['joint_states_refused'] += 1
+            self.trouble = str(error)
+            self._node.get_logger().warning(str(error), throttle_duration_sec=1.0)
+            return
+        self.rates['joints'].hit()
+
+    def _on_chunk(self, message: JointTrajectory) -> None:
+        self.rates['chunks'].hit()
+        if not self.active:
+            return
+        now_ns, window = self._now_ns(), None
+        try:
+            chunk = decode_chunk(message)
+        except (MessageError, ChunkError) as error:
+            self._motion.refused(error, now_ns)
+            self._say_refused(error)
+        else:
+            try:
+                window = self._motion.chunk(chunk, now_ns)
+            except ChunkError as error:
+                self._say_refused(error)
+        self._after(window)
+
+    def _say_refused(self, error: Exception) -> None:
+        self._node.get_logger().warning(f'chunk refused, {error}', throttle_duration_sec=1.0)
+
+    def _on_estop(self, message: Bool) -> None:
+        self._motion.estop(message.data, self._now_ns())
+        self._after(None)
+
+    def _on_deadman(self, message: Bool) -> None:
+        self._motion.deadman_heard(message.data, self._now_ns())
+        self._after(None)

@@ -1,0 +1,109 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The committed plan as the controllers know it: which windows went out, and what follows from that. No ROS."""
+
+from dataclasses import replace
+
+import numpy.typing as npt
+
+from dp_ros.action.limits import MotionLimits
+from dp_ros.action.plan import CommittedPlan
+from dp_ros.action.window import Window
+
+
+class Track:
+    """One plan of all arms, and the time of the last window that was cut from it.
+
+    Args:
+        limits: of all columns.
+        point_ns: distance of the knots.
+        past_ns, future_ns: reach of a window around now.
+        freeze_ns: the next so long of the plan never changes, because the controllers may already run it.
+
+    Attributes:
+        plan: what is commanded; None while others may move the arms.
+        published_ns: ROS time of the last window; None where none is due.
+        gaps: how often so much time passed between two windows that the controllers ran into the brake of the first.
+        margin_ns: smallest future that the controllers still had when the next window went out; None before that.
+        urgent: the plan changed in a way that cannot wait for the next period, and no window carries it yet.
+    """
+
+    def __init__(self, limits: MotionLimits, point_ns: int, past_ns: int, future_ns: int, freeze_ns: int):
+        self.limits = limits
+        self.point_ns, self.past_ns, self.future_ns, self.freeze_ns = point_ns, past_ns, future_ns, freeze_ns
+        self.plan: CommittedPlan | None = None
+        self.published_ns: int | None = None
+        self.gaps = 0
+        self.margin_ns: int | None = None
+        self.urgent = False
+
+    @property
+    def moving(self) -> bool:
+        """Whether windows go out."""
+        return self.plan is not None and self.published_ns is not None
+
+    def at_rest(self, position: npt.ArrayLike, now_ns: int) -> CommittedPlan:
+        """A plan that stands still at ``position`` (A,)."""
+        return CommittedPlan.hold(position, now_ns, self.point_ns, self.limits)
+
+    def followed(self, now_ns: int) -> CommittedPlan | None:
+        """The plan as the controllers follow it: where our last window was exhausted, they ran into its brake."""
+        if self.plan is None or self.published_ns is None:
+            return self.plan
+        reached_ns = self.published_ns + self.future_ns
+        if now_ns <= reached_ns or self.plan.end_ns <= reached_ns:
+            return self.plan
+        self.gaps += 1
+        self.plan = self.plan.braked(reached_ns)
+        return self.plan
+
+    def begin(self, plan: CommittedPlan, now_ns: int) -> None:
+        """Follow a plan from now on; its first window is due at once."""
+        self.plan, self.published_ns, self.urgent = plan, now_ns, True
+
+    def brake(self, now_ns: int) -> None:
+        """Brake from the end of what is frozen."""
+        plan = self.followed(now_ns)
+        if plan is not None and self.moving:
+            self.plan = plan.braked(now_ns + self.freeze_ns)
+            self.urgent = True
+
+    def window(self, now_ns: int) -> Window:
+        """The window of now, which counts as published."""
+        assert self.plan is not None
+        if self.published_ns is not None and self.plan.end_ns > now_ns:
+            margin = self.published_ns + self.future_ns - now_ns
+            self.margin_ns = margin if self.margin_ns is None else min(margin, self.margin_ns)
+        self.published_ns = now_ns
+        self.urgent = False
+        return self.plan.window(now_ns, self.past_ns, self.future_ns)
+
+    def over(self, now_ns: int) -> bool:
+        """Whether the plan has ended so long ago that the controllers rest at the end of what they have."""
+        return self.plan is not None and now_ns - self.past_ns > self.plan.end_ns
+
+    def silent(self) -> None:
+        """No more windows; the plan stays, to go on from it."""
+        self.published_ns = None
+        self.urgent = False
+
+    def drop(self) -> None:
+        """Forget the plan: others may move the arms from now on."""
+        self.plan = None
+        self.silent()
+
+    def jumped(self, before_ns: int, now_ns: int) -> None:
+        """The clock went from ``before`` back to ``now``: the plan moves along, and brakes.
+
+        Controllers on the same clock take the next window as it is. Moved by whole knots, it goes on where the arms
+        are, at the speed that they have.
+        """
+        if self.plan is None or not self.moving:
+            self.drop()
+            return
+        knots = round((now_ns - before_ns) / self.point_ns)
+        self.plan = replace(self.plan, first=self.plan.first + knots)
+        self.published_ns = now_ns
+        self.plan = self.plan.braked(now_ns + self.freeze_ns)
+        self.urgent = True
