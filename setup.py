@@ -58,10 +58,12 @@ setup(
         'numpy>=1.26,<3',
         'opencv-python-headless>=4.8,<5',
         'pyyaml>=6.0',
+        'ruckig>=0.14,<1',
         'safetensors>=0.4.3',
         'scipy>=1.11,<2',
         'torch>=2.4,<3',
         'tqdm>=4.64',
+        'transforms3d>=0.4.2,<0.5',
     ],
     extras_require={
         # The simulated robot, and ffmpeg for the videos of its rollouts.

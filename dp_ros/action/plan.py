@@ -25,6 +25,7 @@ from dp_ros.action.chunk import ActionChunk
 from dp_ros.action.curve import accelerations, hermite, knots
 from dp_ros.action.fit import fit, mixed
 from dp_ros.action.limits import MotionLimits
+from dp_ros.action.point_to_point import point_to_point
 from dp_ros.action.reference import SoftStart, reference
 from dp_ros.action.window import Window
 from dp_ros.errors import ChunkError, ConfigError
@@ -193,6 +194,22 @@ class CommittedPlan:
             old = self._controls(seam + 2, max(seam + 2 + len(new), self.first + len(self.controls)) - 1)
             new = mixed(known, _padded(new, len(old)), old, bounds, self.limits.lower, self.limits.upper)
         return self._continued(stamp_ns, seam + 2, new)
+
+    def moved_to(
+        self, target: npt.ArrayLike, now_ns: int, freeze_ns: int, scale: float = 1.0
+    ) -> 'CommittedPlan':
+        """The plan that brakes, then goes to ``target`` (A,) at ``scale`` of the limits' speed, and rests there.
+
+        Raises:
+            ConfigError: the target is out of range, or the scale not in (0, 1].
+        """
+        if not 0.0 < scale <= 1.0:
+            raise ConfigError(f'scale must be in (0, 1], got {scale}')
+        resting = self.braked(now_ns + freeze_ns)
+        start = max(self._index_after(now_ns + freeze_ns), resting.end_ns // self.point_ns) + 2
+        at = resting.controls[-1]
+        new = point_to_point(at, np.array(target, np.float64), self.limits.scaled(scale), self.point_ns)
+        return resting._continued(now_ns, start, new)
 
     def window(self, now_ns: int, past_ns: int, future_ns: int) -> Window:
         """Every knot from ``now - past`` or before to ``now + future`` or after, then the brake's knots to rest."""

@@ -297,6 +297,23 @@ def test_brake_after_the_chunks_end_respects_the_bound():
     assert np.all(np.abs(np.diff(v, axis=0)) / 1e-3 <= LIMIT * (1 + 1e-6))
 
 
+def test_going_to_a_pose_keeps_the_limits_and_arrives_together():
+    moving = joined(hold(), chunk(START), START)
+    now, target = START + 300 * MS, np.array([0.9, -0.4, 0.01])
+    for scale in (1.0, 0.2):
+        plan = moving.moved_to(target, now, FREEZE, scale)
+        assert excess(plan)[0] <= 1.0 + 1e-6
+        np.testing.assert_array_equal(plan.sample(now)[0], moving.sample(now)[0])
+        np.testing.assert_array_equal(plan.sample(plan.end_ns)[0], target)
+        way = plan.sample(plan.end_ns - 40 * MS)[0] - target
+        assert np.all(np.abs(way) > 0), 'some joint arrived before the others'
+    assert plan.end_ns - now > 3 * (moving.moved_to(target, now, FREEZE).end_ns - now)
+    with pytest.raises(ConfigError, match=r'column 1: 0.7000, limits -0.6000 to 0.6000'):
+        moving.moved_to([0.0, 0.7, 0.05], now, FREEZE)
+    with pytest.raises(ConfigError, match='scale'):
+        moving.moved_to(target, now, FREEZE, 0.0)
+
+
 def test_joining_changes_no_input():
     plan, new = joined(hold(), chunk(START), START), chunk(START, phase=1.0)
     before = plan.controls.copy(), new.positions.copy()
