@@ -10,20 +10,23 @@ only: a tick that took too long delays the next one, it never queues.
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray, MultiArrayDimension
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from dp_ros.action.chunk import ActionChunk
+from dp_ros.contract.binding import PoseStateBinding
 from dp_ros.contract.compare import require_match
 from dp_ros.errors import ConfigError, MessageError, StaleObservationError
 from dp_ros.messages.image import decode_image
 from dp_ros.messages.joint_state import decode_joint_state
+from dp_ros.messages.pose import decode_pose
 from dp_ros.messages.stamps import header_ns
 from dp_ros.messages.trajectory import fill_chunk
 from dp_ros.nodes import qos
@@ -67,7 +70,8 @@ class PolicyNode(ManagedNode[PolicyParams]):
         binding = load_binding(params.binding)
         policy = load_checkpoint(checkpoint_path(params.checkpoint), params.device)
         require_match(policy.contract, binding.robot(), f'the robot of binding {binding.name!r}')
-        self._session = PolicySession(self._controller(policy), self._buffer(policy), params.seed)
+        latency = {name: round(camera.latency_s * 1e9) for name, camera in binding.cameras.items()}
+        self._session = PolicySession(self._controller(policy), self._buffer(policy), params.seed, latency)
         self._trouble = 'no observation yet'
         self._message_trouble = ''
         self._broken = ''
@@ -92,6 +96,13 @@ class PolicyNode(ManagedNode[PolicyParams]):
         subscribe(Bool, params.engaged_topic, self._on_engaged, qos.LATCHED)
         for joints in binding.joint_states:
             subscribe(JointState, joints.topic, self._on_joints, qos.sensor(joints.qos, qos.JOINTS_DEPTH))
+        for pose in binding.pose_states:
+            subscribe(
+                PoseStamped,
+                pose.topic,
+                lambda message, pose=pose: self._on_pose(pose, message),
+                qos.sensor(pose.qos, qos.JOINTS_DEPTH),
+            )
         for camera in policy.contract.cameras:
             bound = binding.cameras[camera.name]
             subscribe(
@@ -150,8 +161,19 @@ class PolicyNode(ManagedNode[PolicyParams]):
         return int(self.get_clock().now().nanoseconds)
 
     def _on_joints(self, message: JointState) -> None:
+        self._measured(lambda: decode_joint_state(message))
+
+    def _on_pose(self, pose: PoseStateBinding, message: PoseStamped) -> None:
+        def decode() -> tuple[int, tuple[str, ...], Any]:
+            stamp_ns, row = decode_pose(message, pose.frame_id)
+            return stamp_ns, pose.columns, row
+
+        self._measured(decode)
+
+    def _measured(self, decode: Callable[[], tuple[int, tuple[str, ...], Any]]) -> None:
+        """Stamp, names and positions of a message, as a joint state has them."""
         try:
-            stamp_ns, names, positions = decode_joint_state(message)
+            stamp_ns, names, positions = decode()
             self._session.buffer.push_joints(stamp_ns or self._now_ns(), names, positions)
         except MessageError as error:
             self._message_trouble = str(error)
@@ -162,7 +184,7 @@ class PolicyNode(ManagedNode[PolicyParams]):
 
     def _on_image(self, camera: str, message: Any) -> None:
         stamp_ns = header_ns(message) or self._now_ns()
-        self._session.buffer.push_image(camera, stamp_ns, lambda: decode_image(message))
+        self._session.image(camera, stamp_ns, lambda: decode_image(message))
         self._rates[camera].hit()
         self._consider()
 

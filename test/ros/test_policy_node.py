@@ -12,6 +12,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from dp_ros.messages.trajectory import decode_chunk
+from dp_ros.share import share_path
 
 STATE = 'policy_node: observation'
 
@@ -170,3 +171,19 @@ def test_a_misspelt_parameter_ends_the_process_with_the_legal_names(own_graph, c
     log = own_graph.fleet.tail('policy_node')
     assert "no such parameters: ['max_image_age']" in log
     assert "'max_image_age_s'" in log
+
+
+def test_chunks_start_at_the_exposure_of_a_camera_that_stamps_late(own_graph, contract, checkpoint, tmp_path):
+    shipped = share_path('config', 'bindings', 'aloha_sim.yaml').read_text()
+    assert 'size: [480, 640]}' in shipped
+    late = tmp_path / 'late_camera.yaml'
+    late.write_text(shipped.replace('size: [480, 640]}', 'size: [480, 640], latency_s: 0.02}'))
+    robot = FakeRobot(own_graph, contract)
+    previews = own_graph.listen(JointTrajectory, '/policy_node/preview')
+    start(own_graph, checkpoint, binding=late)
+    own_graph.active('policy_node')
+    robot.images = True
+    robot.step_until(lambda: len(previews) >= 2, 20.0, 'previews')
+    stamps = [decode_chunk(message).stamp_ns for message in previews]
+    # Pictures are stamped each 40 ms from 1.02 s on; their exposures are 20 ms earlier.
+    assert {(stamp - 1000 * MS) % (40 * MS) for stamp in stamps} == {0}

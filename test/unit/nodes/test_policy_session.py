@@ -54,6 +54,19 @@ def test_it_ticks_each_action_horizon_and_forgives_half_a_period(session):
     assert session.due()
 
 
+def test_a_picture_counts_from_its_exposure(policy):
+    """Joints at the exposure go with it, not those at its stamp, and the chunk starts there."""
+    buffer = ObservationBuffer(CONTRACT, ObservationLimits(frozen_camera_ns=0))
+    session = PolicySession(make_controller(policy), buffer, seed=7, camera_latency_ns={'top': 35 * MS})
+    for stamp_ms in range(900, 1001, 10):
+        buffer.push_joints(stamp_ms * MS, CONTRACT.joint_names, np.full(14, stamp_ms * 1e-3))
+    session.image('top', 1000 * MS, lambda: PICTURE)
+    observation = buffer.observe(1000 * MS)
+    assert observation.stamp_ns == 965 * MS
+    np.testing.assert_allclose(observation.proprio[-1], 0.965)
+    assert session.tick(1000 * MS).chunk.stamp_ns == 965 * MS
+
+
 def test_previews_start_anew_each_time_engaged_chunks_do_not(session):
     first, second = tick(session, 1000), tick(session, 1160)
     assert not first.engaged
