@@ -35,7 +35,7 @@ ARGUMENTS = (
 SIMULATED = {
     # The demonstrations command up to 0.2 rad ahead of what the simulated servos measure.
     'start_jump_rad': '0.3',
-    'max_tracking_error_rad': '0.6',
+    'max_tracking_error_rad': '0.4',
     # In lockstep the clock stands while the policy computes.
     'clock_timeout_s': '10.0',
 }

@@ -26,6 +26,10 @@ SUCCESS_TARGET = 0.8
 # The demonstrations command up to 0.2 rad ahead of what the simulated servos measure, already in the first action;
 # in real time the action in force is the one that belongs to the age of the first chunk, by then further ahead.
 START_JUMP_RAD = {'lockstep': 0.3, 'realtime': 0.6}
+# The simulated servos lag up to 0.2 rad behind in normal motion.
+MAX_TRACKING_ERROR_RAD = 0.4
+# In lockstep the clock stands while the policy computes.
+CLOCK_TIMEOUT_S = 10.0
 # Who knows no more than the policy first, who brakes next, who carries the brake out last.
 STOP_ORDER = ('operator', 'policy_node', 'action_node', 'sim_node')
 
@@ -110,6 +114,8 @@ def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: flo
             'action_node',
             dry_run=False,
             start_jump_rad=START_JUMP_RAD['realtime' if args.realtime else 'lockstep'],
+            max_tracking_error_rad=MAX_TRACKING_ERROR_RAD,
+            clock_timeout_s=CLOCK_TIMEOUT_S,
             **robot,
         ),
     )

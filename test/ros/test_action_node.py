@@ -26,6 +26,7 @@ NOTHING = {'left': [], 'right': []}
 
 def start(graph, checkpoint, **parameters):
     settings = {'checkpoint': checkpoint, 'binding': 'aloha_sim', 'autostart': True, 'use_sim_time': True}
+    settings |= {'soft_start_s': 0.1, 'max_tracking_error_rad': 0.0, 'clock_timeout_s': 30.0}
     process = graph.start('action_node', **{**settings, 'dry_run': False, 'discovery_s': 0.3, **parameters})
     graph.active('action_node')
     return process
@@ -102,7 +103,7 @@ def test_the_arms_follow_the_chunks_once_they_took_over(node, robot):
     node.engage(False)
     robot.step(30)
     positions, velocities = robot.commands()
-    at_speed = np.arange(40, 180)  # each 5 ms: after the blend of 120 ms, before the end of driving
+    at_speed = np.arange(70, 180)  # each 5 ms: after the soft start and catching up, before the end of driving
     np.testing.assert_allclose(velocities[at_speed, ARM], SPEED, atol=1e-9)
     np.testing.assert_allclose(positions[at_speed, 0], 0.03 + SPEED * 0.005 * at_speed, atol=1e-9)
 
