@@ -3,7 +3,8 @@
 
 """Where the grippers go, as lines for RViz and Foxglove."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ import numpy.typing as npt
 from geometry_msgs.msg import Point
 from visualization_msgs.msg import Marker, MarkerArray
 
+from dp_ros.action.chunk import ActionChunk
+from dp_ros.action.plan import CommittedPlan
 from dp_ros.contract import Arm, Embodiment
 from dp_ros.contract.binding import Binding
 from dp_ros.contract.robot_model import RobotModel
 from dp_ros.errors import ContractError
 from dp_ros.messages.stamps import fill_time
+from dp_ros.nodes import qos
 
 Array = npt.NDArray[np.float64]
 
@@ -26,6 +30,9 @@ COLOURS = {
     'preview': (1.00, 0.55, 0.05, 0.9),
 }
 _WIDTH_M = 0.004
+# Positions in the trail of what was measured, and times at which what is commanded is drawn.
+_TRAIL = 50
+_AHEAD_NS = range(0, 1_000_000_001, 50_000_000)
 
 
 def gripper_paths(
@@ -104,3 +111,59 @@ def _line(name: str, colour: tuple[float, ...], frame: str, stamp_ns: int, place
         # A line of one point draws a warning instead of a line: take what was there away.
         marker.action, marker.points = Marker.DELETE, []
     return marker
+
+
+class GripperView:
+    """Publishes gripper paths on ``~/gripper_paths``, while somebody looks.
+
+    Args:
+        publisher: makes a publisher from message type, topic and profile.
+        embodiment, binding: see :func:`gripper_paths`.
+        model: the robot description, or None.
+    """
+
+    def __init__(
+        self,
+        publisher: Callable[[Any, str, Any], Any],
+        embodiment: Embodiment,
+        binding: Binding,
+        model: RobotModel | None,
+    ):
+        self._embodiment, self._binding, self.model = embodiment, binding, model
+        self._publisher = publisher(MarkerArray, '~/gripper_paths', qos.VIEW)
+        self._trail: deque[tuple[int, Array]] = deque(maxlen=_TRAIL)
+        self.trouble = ''
+
+    def chunk(self, chunk: ActionChunk) -> None:
+        """Where the policy wants to go."""
+        self._show({'preview': chunk.positions}, chunk.stamp_ns)
+
+    def motion(self, now_ns: int, plan: CommittedPlan | None, measured: Array | None) -> None:
+        """Where the arms were, and where they are sent; call it a few times a second.
+
+        Args:
+            now_ns: ROS time; going back, as a simulation does at a reset, begins a new trail.
+            plan: the committed plan, if there is one.
+            measured: positions (A,), if they are known.
+        """
+        if measured is not None:
+            if self._trail and self._trail[-1][0] > now_ns:
+                self._trail.clear()
+            self._trail.append((now_ns, np.array(measured, np.float64)))
+        paths = {}
+        if self._trail:
+            paths['measured'] = np.stack([row for _, row in self._trail])
+        if plan is not None:
+            paths['commanded'] = np.stack([plan.sample(now_ns + ahead)[0] for ahead in _AHEAD_NS])
+        self._show(paths, now_ns)
+
+    def _show(self, paths: dict[str, Array], stamp_ns: int) -> None:
+        if not paths or self.trouble or not self._publisher.get_subscription_count():
+            return
+        try:
+            self._publisher.publish(
+                gripper_paths(paths, self.model, self._embodiment, stamp_ns, self._binding)
+            )
+        except ContractError as error:
+            # A description that lacks our joints will not get them later, and a picture must not stop the arms.
+            self.trouble = str(error)

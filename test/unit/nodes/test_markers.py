@@ -10,12 +10,15 @@ pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS distribution, or
 
 from visualization_msgs.msg import Marker
 
+from dp_ros.action.chunk import ActionChunk
 from dp_ros.contract import Arm, Embodiment, Joint
 from dp_ros.contract.binding import Binding
 from dp_ros.contract.urdf import parse_urdf
 from dp_ros.errors import ContractError
 from dp_ros.messages.stamps import to_ns
-from dp_ros.nodes.markers import COLOURS, gripper_paths
+from dp_ros.nodes.markers import COLOURS, GripperView, gripper_paths
+
+MS = 1_000_000
 
 LINKS = ('base', 'torso', 'arm', 'hand', 'tool')
 # base - lift (not ours) - torso - j1 - arm (0.5 m out) - j2 - hand - fixed - tool (0.2 m out).
@@ -121,3 +124,52 @@ def test_what_cannot_be_drawn_is_left_out_or_refused():
         gripper_paths({'future': path()}, MODEL, BODY, 0, site())
     with pytest.raises(ContractError, match="has no link 'finger_tip'"):
         gripper_paths({'preview': path()}, MODEL, BODY, 0, site('finger_tip'))
+
+
+class Topic:
+    """Stands where a publisher stands, and keeps what it gets."""
+
+    def __init__(self):
+        self.listeners, self.heard = 1, []
+
+    def get_subscription_count(self):
+        return self.listeners
+
+    def publish(self, message):
+        self.heard.append({m.ns: (m.action, len(m.points)) for m in message.markers})
+
+
+class Line:
+    """A plan along which every column grows."""
+
+    def sample(self, stamp_ns):
+        return np.full(12, stamp_ns * 1e-9), np.zeros(12)
+
+
+def view(model=MODEL, tip_link=''):
+    topic = Topic()
+    return GripperView(lambda *_: topic, BODY, site(tip_link), model), topic
+
+
+def test_the_view_draws_what_was_measured_and_what_is_commanded():
+    shown, topic = view()
+    for k in range(3):
+        shown.motion(k * 200 * MS, Line(), np.full(12, 0.1 * k))
+    assert topic.heard[0]['left/measured'] == (Marker.DELETE, 0)
+    assert topic.heard[-1]['left/measured'] == (Marker.ADD, 3)
+    assert topic.heard[-1]['right/commanded'] == (Marker.ADD, 21)
+    shown.motion(0, None, np.zeros(12))
+    assert topic.heard[-1] == {'left/measured': (Marker.DELETE, 0), 'right/measured': (Marker.DELETE, 0)}
+    shown.chunk(ActionChunk(0, 40 * MS, BODY.joint_names, path(8)))
+    assert topic.heard[-1] == {'left/preview': (Marker.ADD, 8), 'right/preview': (Marker.ADD, 8)}
+
+
+def test_the_view_is_silent_where_nobody_looks_and_gives_up_where_it_cannot():
+    shown, topic = view()
+    topic.listeners = 0
+    shown.motion(0, Line(), np.zeros(12))
+    assert topic.heard == []
+    shown, topic = view(tip_link='finger_tip')
+    shown.motion(0, Line(), np.zeros(12))
+    assert topic.heard == []
+    assert "no link 'finger_tip'" in shown.trouble
