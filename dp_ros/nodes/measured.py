@@ -58,12 +58,12 @@ class MeasuredJoints:
             raise MessageError(
                 f'joint state at {stamp_ns} ns: positions of {bad} are not finite; message dropped'
             )
+        self._received_ns[joints] = stamp_ns if received_ns is None else received_ns
         behind = int(self._stamps_ns[joints].max()) - stamp_ns
         if 0 < behind < _REORDER_NS:
             self.reordered += 1
             return
         self._positions[joints], self._stamps_ns[joints] = values, stamp_ns
-        self._received_ns[joints] = stamp_ns if received_ns is None else received_ns
 
     @property
     def stamps_ns(self) -> npt.NDArray[np.int64]:

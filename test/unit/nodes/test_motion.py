@@ -3,79 +3,37 @@
 
 """What action_node decides, without ROS: every stop brakes, nothing moves uninvited."""
 
+from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from motion_cases import (
+    CONTRACT,
+    JOINTS,
+    LIMITS,
+    MS,
+    SETTINGS,
+    STEP,
+    T0,
+    chunk,
+    drive,
+    follow,
+    measure,
+    measured_motion,
+)
 
 from dp_ros.action.chunk import ActionChunk
 from dp_ros.action.gates import ChunkLimits
-from dp_ros.action.limits import MotionLimits
 from dp_ros.action.supervisor import Mode
-from dp_ros.contract import Contract
 from dp_ros.errors import ChunkError, MessageError, StaleObservationError
 from dp_ros.nodes.measured import MeasuredJoints
-from dp_ros.nodes.motion import Motion, MotionSettings
-from dp_ros.share import share_path
-
-MS = 1_000_000
-STEP = 20 * MS
-T0 = 1000 * MS
-CONTRACT = Contract.from_json(share_path('config', 'contracts', 'aloha_transfer_cube.json'))
-JOINTS = len(CONTRACT.joint_names)
-SETTINGS = MotionSettings(
-    point_ns=20 * MS,
-    past_ns=40 * MS,
-    future_ns=160 * MS,
-    freeze_ns=40 * MS,
-    chunk_timeout_ns=500 * MS,
-    sync_timeout_ns=2000 * MS,
-    joint_timeout_ns=250 * MS,
-    max_future_ns=100 * MS,
-    tracking_error_ns=300 * MS,
-    max_tracking_error=(0.2,) * JOINTS,
-    position_tolerance=(0.05,) * JOINTS,
-    clock_timeout_s=1.0,
-)
-LIMITS = MotionLimits.of(JOINTS, lower=-2.0, upper=2.0, velocity=3.0, acceleration=8.0, jerk=800.0)
+from dp_ros.nodes.motion import Motion
 
 
 @pytest.fixture
 def motion():
-    motion = Motion(CONTRACT, SETTINGS, ChunkLimits(max_age_ns=500 * MS, start_jump=0.1), LIMITS)
-    measure(motion, T0)
-    return motion
-
-
-def measure(motion, now, value=0.0):
-    motion.measured.put(now, CONTRACT.joint_names, np.full(JOINTS, value))
-
-
-def chunk(now, seq, start=0.0, speed=0.2, epoch=1):
-    positions = start + speed * np.arange(32)[:, None] * 0.04 * np.ones(JOINTS)
-    return ActionChunk(now, 40 * MS, CONTRACT.joint_names, positions, CONTRACT.hash, epoch, seq)
-
-
-def drive(motion, steps=24, now=T0):
-    """Engage and follow chunks each 160 ms; returns the time of the last step."""
-    assert motion.engage(now).success
-    for step in range(steps):
-        now = T0 + step * STEP
-        measure(motion, now)
-        if step % 8 == 0:
-            assert motion.chunk(chunk(now, step // 8, 0.2 * step * 0.02), now) is not None
-        assert motion.tick(now) is not None
-    return now
-
-
-def follow(motion, now, steps):
-    """Windows of so many further steps without anything new but measurements."""
-    out = []
-    for _ in range(steps):
-        now += STEP
-        measure(motion, now)
-        out.append(motion.tick(now))
-    return out
+    return measured_motion()
 
 
 def test_nothing_is_published_before_a_chunk_of_an_engagement(motion):
@@ -238,3 +196,42 @@ def test_measured_joints_by_name_in_parts():
     np.testing.assert_array_equal(joints.positions(14, 5), [1.0, 2.0])
     with pytest.raises(StaleObservationError, match=r"\['b'\]"):
         joints.positions(16, 5)
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_every_published_window_keeps_all_limits_whatever_the_chunks_say(seed):
+    """Chunks that disagree wildly, a gap, a stop: on the grid of what was published nothing is exceeded."""
+    rng = np.random.default_rng(seed)
+    motion = measured_motion(soft_start_ns=200 * MS, max_tracking_error=(np.inf,) * JOINTS)
+    assert motion.engage(T0).success
+    heard = []
+    stop = int(rng.integers(30, 70))
+    for step in range(110):
+        now = T0 + step * STEP
+        measure(motion, now)
+        if step in range(20, 20 + int(rng.integers(0, 15))):
+            continue  # a publish gap
+        window = None
+        if step % 4 == 0 and step < stop:
+            wild = np.clip(rng.normal(0, 0.05, (32, JOINTS)).cumsum(axis=0), -1.9, 1.9) * (step > 0)
+            message = ActionChunk(now, 40 * MS, CONTRACT.joint_names, wild, CONTRACT.hash, 1, step)
+            with suppress(ChunkError):  # some are too wild, and change nothing
+                window = motion.chunk(message, now)
+        if step == stop:
+            motion.hold(now)
+        heard += [w for w in (window, motion.tick(now)) if w is not None]
+    assert len(heard) > 30
+    for window in heard:
+        dt = np.diff(window.times_ns)[:, None] * 1e-9
+        assert np.abs(window.positions).max() <= 2.0 + 1e-9
+        assert np.abs(window.velocities).max() <= 3.0 + 1e-6
+        np.testing.assert_allclose(window.velocities[-1], 0.0, atol=1e-9)
+        assert (np.abs(np.diff(window.velocities, axis=0)) / dt).max() <= 8.0 * (1 + 1e-6)
+    for before, after in pairwise(heard):
+        # What was frozen does not change: the two agree up to where the earlier one could still be followed.
+        old = {int(before.stamp_ns + t): p for t, p in zip(before.times_ns, before.positions, strict=True)}
+        new = {int(after.stamp_ns + t): p for t, p in zip(after.times_ns, after.positions, strict=True)}
+        published = after.stamp_ns + SETTINGS.past_ns
+        frozen = [t for t in old if t in new and t <= published + SETTINGS.freeze_ns]
+        for t in frozen:
+            np.testing.assert_allclose(old[t], new[t], atol=1e-9)
