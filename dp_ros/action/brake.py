@@ -66,9 +66,15 @@ def _fewest(first: Array, start: Array, second: Array, third: Array) -> int:
 def _level(first: Array, low: Array, high: Array, second: Array) -> Array:
     """The constant (A,) whose cut by the bounds sums to the velocity that must vanish."""
     below, above = -second, second.copy()
+    level = np.clip(-first / len(low), below, above)
     for _ in range(60):
-        level = 0.5 * (below + above)
-        too_much = np.clip(level, low, high).sum(axis=0) > -first
-        above = np.where(too_much, level, above)
-        below = np.where(too_much, below, level)
-    return 0.5 * (below + above)
+        missing = np.clip(level, low, high).sum(axis=0) + first
+        if np.all(np.abs(missing) <= 1e-14 * second):
+            break
+        above = np.where(missing > 0, level, above)
+        below = np.where(missing > 0, below, level)
+        # The sum is piecewise linear in the level: Newton's step is exact on its piece, halving finds the piece.
+        free = ((level > low) & (level < high)).sum(axis=0)
+        step = level - missing / np.maximum(free, 1)
+        level = np.where((step > below) & (step < above), step, 0.5 * (below + above))
+    return level
