@@ -70,6 +70,7 @@ class FaultSession:
         self.folder, self.arms = Path(folder), arms
         self.contract, binding = write_site(self.folder / 'site', arms)
         self._binding = binding
+        self._images = real_policy
         if real_policy:
             # Torch takes seconds to import, and most faults do not need it.
             from dp_ros.policy.testing import tiny_checkpoint
@@ -126,7 +127,7 @@ class FaultSession:
             server.settimeout(_ANSWER_S)
             past = str(self._defaults['past_s'])
             options = ['--socket', str(path), '--site', str(self.folder / 'site'), '--past', past]
-            self._fleet.start('fault_node', 'dp_ros.nodes.fault_node', options)
+            self._fleet.start('fault_node', 'dp_ros.nodes.fault_node', options, images=self._images)
             try:
                 self._line, _ = server.accept()
             except TimeoutError as error:
@@ -174,16 +175,17 @@ class FaultSession:
             what = values.pop('ask')
             self._send({'answer': getattr(self, f'_do_{what}')(**values)})
 
-    def _do_start(self, name: str, parameters: dict[str, Any]) -> None:
+    def _do_start(self, name: str, parameters: dict[str, Any]) -> bool:
         running = self._running.get(name)
         if running is not None and running[0].poll() is None:
             if running[1] == parameters:
-                return
+                return False
             running[0].send_signal(signal.SIGINT)
             running[0].wait(_STOP_S)
         shared = self.action if name == 'action_node' else self._policy
         options = ros_arguments(name, {**shared, **parameters})
         self._running[name] = (self._fleet.start(name, f'dp_ros.nodes.{name}', options), parameters)
+        return True
 
     def _do_signal(self, name: str, number: int) -> None:
         process = self._running[name][0]

@@ -249,6 +249,9 @@ def _stop_problems(
 def _left_run_ns(seen: Observation) -> int | None:
     """When the nodes first said, after the fault, that the chunks are not followed any more."""
     for at, text in seen.states:
+        if text.startswith('DEAD'):
+            # Nobody is left to detect it.
+            return seen.fault_ns
         if seen.fault_ns <= at <= seen.end_ns and not text.startswith(('RUN', 'SYNC')):
             return at
     return None

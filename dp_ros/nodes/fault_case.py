@@ -107,13 +107,15 @@ class FaultCase:
         if spec.target == 'action' and spec.kind != 'stop':
             code = self._desk.exit_code('action_node')
             world.states.append((world.now_ns - 1, f'DEAD: exit code {code}'))
+        if (spec.target, spec.kind) == ('action', 'stop'):
+            # What it makes of the time that it lost shows only once it goes on.
+            self._deeds.end(spec)
+            self._active, world.action_runs = False, True
+            world.tick(_HEALTHY_STEPS)
         self._end_ns = world.now_ns
-        self._deeds.end(spec)
+        if self._active:
+            self._deeds.end(spec)
         self._active = False
-        if spec.target == 'action':
-            world.action_runs = spec.kind == 'stop'
-        # A process that was stopped first works off what waited for it.
-        world.tick(5)
         world.real_pace = False
 
     def _recover(self, spec: FaultSpec) -> str:
@@ -136,6 +138,10 @@ class FaultCase:
                 return f'a latched fault must refuse to engage and say how to leave it, but said {message!r}'
             if not world.tick_until(lambda: self._ask('clear_fault')[0], 0.2, _RECOVER_S):
                 return f'the fault cannot be cleared: {self._answers[-1][2]}'
+        elif world.state.startswith('FAULT'):
+            if wanted != 'refused':
+                return f'latched, but it should not be: {world.state!r}'
+            world.tick_until(lambda: self._ask('clear_fault')[0], 0.2, _RECOVER_S)
         try:
             self._engage()
         except Trouble as error:
@@ -172,15 +178,17 @@ class FaultCase:
         if self._desk.exit_code(name) is not None:
             # A participant that was killed stays in the graph of the others until its lease ends.
             world.tick_until(lambda: name not in world.node.get_node_names(), 0.0, _START_S)
+        if not self._desk.start(name, spec.action_node if name == 'action_node' else {}):
+            return
         world.action_runs = world.action_runs and name != 'action_node'
-        world.states.append((world.now_ns, f'{name} starts'))
-        self._desk.start(name, spec.action_node if name == 'action_node' else {})
+        if name == 'action_node':
+            world.state = ''
 
         def up() -> bool:
             if self._desk.exit_code(name) is not None:
                 raise Trouble(f'{name} ended with exit code {self._desk.exit_code(name)}')
             if name == 'action_node':
-                return world.engage(False)[0] and not world.state.endswith('starts')
+                return world.engage(False)[0] and bool(world.state)
             return time.monotonic() - world.reported.get(name, 0.0) < 1.0
 
         if not world.tick_until(up, 0.0, _START_S):

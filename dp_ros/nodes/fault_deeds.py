@@ -25,8 +25,8 @@ from dp_ros.simulation.fault_stream import Sample
 class ProcessDesk(Protocol):
     """Who owns the processes."""
 
-    def start(self, name: str, parameters: Mapping[str, Any]) -> None:
-        """Start a node, or leave it where it runs with these parameters already."""
+    def start(self, name: str, parameters: Mapping[str, Any]) -> bool:
+        """Start a node; False where it runs with these parameters already."""
         ...
 
     def signal(self, name: str, number: int) -> None:

@@ -63,9 +63,9 @@ class Line:
         values: dict[str, Any] = json.loads(line)
         return values
 
-    def start(self, name: str, parameters: Mapping[str, Any]) -> None:
+    def start(self, name: str, parameters: Mapping[str, Any]) -> bool:
         """Start a node where it does not run with these parameters."""
-        self._ask('start', name=name, parameters=dict(parameters))
+        return bool(self._ask('start', name=name, parameters=dict(parameters)))
 
     def signal(self, name: str, number: int) -> None:
         """Send a signal to a node's process."""

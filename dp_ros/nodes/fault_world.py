@@ -52,7 +52,7 @@ class FaultWorld:
 
     Attributes:
         layers: stream name to its faults.
-        states: (simulated time, text) of what action_node said.
+        states: (simulated time, text) of what action_node said, and what became of it; ``state`` is what it said last.
         counters: '<node>/<key>' to its newest value in /diagnostics; ``reported`` holds when a node last reported.
         real_policy: chunks come from policy_node, and pictures are published for it.
         action_runs: whether windows can be waited for.
@@ -67,6 +67,7 @@ class FaultWorld:
         self.home = np.zeros(len(contract.joint_names))
         self.robot, self.policy = FaultRobot(contract.embodiment), ScriptedPolicy(contract, self.home)
         self.states: list[tuple[int, str]] = []
+        self.state = ''
         self.counters: dict[str, int] = {}
         self.reported: dict[str, float] = {}
         self.engaged = self.real_policy = self.real_pace = False
@@ -109,11 +110,6 @@ class FaultWorld:
             name: node.create_client(kind, f'action_node/{name}')
             for name, kind in (('engage', SetBool), ('hold', Trigger), ('clear_fault', Trigger))
         }
-
-    @property
-    def state(self) -> str:
-        """What action_node said last."""
-        return self.states[-1][1] if self.states else ''
 
     def tick(self, steps: int = 1) -> None:
         """So many steps of simulated time."""
@@ -192,7 +188,8 @@ class FaultWorld:
         if self.real_policy and self._steps % _IMAGE_EVERY == 0:
             self._publish_images(now_ns)
         elif not self.real_policy and self.engaged:
-            chunk = self.policy.chunk(now_ns)
+            # The policy has the same clock as the nodes.
+            chunk = self.policy.chunk(self.heard_ns)
             if chunk is not None:
                 layers['chunks'].push(now_ns, chunk)
         for sample in layers['chunks'].due(now_ns):
@@ -255,12 +252,13 @@ class FaultWorld:
             self.robot.rejection = str(error)
 
     def _on_state(self, message: String) -> None:
+        self.state = message.data
         self.states.append((self.now_ns, message.data))
 
     def _on_engaged(self, message: Bool) -> None:
         if message.data and not self.engaged:
             # As policy_node: the first observation after the edge begins a new epoch.
-            self.policy.engaged(self.now_ns + STEP_NS, self.robot.measured)
+            self.policy.engaged(self.heard_ns + STEP_NS, self.robot.measured)
             self._chunked = False
         self.engaged = message.data
 

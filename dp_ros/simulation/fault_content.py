@@ -119,6 +119,18 @@ def ramp(speed: float, joint: int = 1) -> Change:
     return change
 
 
+def wave(amplitude: float, hz: float, joint: int = 1) -> Change:
+    """One joint of a chunk swings around what was meant, from the chunk's start on."""
+
+    def change(sample: Sample, _: np.random.Generator) -> Sample:
+        rows = [row.copy() for row in sample.rows]
+        for row, time_ns in zip(rows, sample.times_ns, strict=True):
+            row[joint] += amplitude * np.sin(2 * np.pi * hz * time_ns * 1e-9)
+        return replace(sample, rows=tuple(rows))
+
+    return change
+
+
 def identity(contract: str = '', epoch_by: int = 0, seq_by: int = 0) -> Change:
     """A chunk of another contract, of an older epoch, or with an older number."""
 
@@ -138,6 +150,6 @@ def truncate(points: int) -> Change:
 
 
 CONTENT: dict[str, Callable[..., Change]] = {
-    'value': value, 'names': names, 'shape': shape, 'skew': skew, 'offset': offset, 'ramp': ramp,
+    'value': value, 'names': names, 'shape': shape, 'skew': skew, 'offset': offset, 'ramp': ramp, 'wave': wave,
     'identity': identity, 'truncate': truncate,
 }  # fmt: skip

@@ -43,17 +43,21 @@ class ScriptedPolicy:
         self.epoch, self.seq = self.epoch + 1, 0
         self._sign = np.where(measured <= self._home + 0.1 * self._amplitude, 1.0, -1.0)
 
+    @property
+    def _tick_ns(self) -> int:
+        return self.every * self._timing.tick_ns
+
     def at(self, stamp_ns: int) -> Array:
         """Where the policy wants the arms at a time, (A,)."""
         since = max(0.0, (stamp_ns - self._since_ns) * 1e-9)
         return self._start + self._sign * self._amplitude * (1.0 - np.cos(self._rate * since))
 
     def chunk(self, now_ns: int) -> Sample | None:
-        """The chunk of an observation made now, or None where none is due."""
-        if self.silent or now_ns < self._next_ns:
+        """The chunk of an observation made now, or None where none is due; a clock set back does not silence it."""
+        if self.silent or self._next_ns - self._tick_ns <= now_ns < self._next_ns:
             return None
         timing = self._timing
-        self._next_ns = now_ns + self.every * timing.tick_ns
+        self._next_ns = now_ns + self._tick_ns
         times = tuple(i * timing.period_ns for i in range(timing.pred_horizon))
         sample = Sample(
             now_ns,

@@ -63,14 +63,18 @@ class Transport:
 
 
 class Drop(Transport):
-    """Lose samples: each with ``probability``, by a seeded draw."""
+    """Lose samples: each with ``probability``, by a seeded draw, or exactly every n-th where ``every`` is n > 1."""
 
-    def __init__(self, probability: float = 1.0):
+    def __init__(self, probability: float = 1.0, every: int = 0):
         _require(0.0 < probability <= 1.0, f'probability must lie in (0, 1], got {probability}')
-        self._probability = probability
+        _require(every == 0 or every > 1, f'every must be 0 or more than 1, got {every}')
+        self._probability, self._every, self._count = probability, every, 0
 
     def __call__(self, now_ns: int, sample: Sample, rng: np.random.Generator) -> list[Arrival]:
         """The sample, or nothing."""
+        self._count += 1
+        if self._every:
+            return [] if self._count % self._every == 0 else [(now_ns, sample)]
         return [] if rng.random() < self._probability else [(now_ns, sample)]
 
 
