@@ -84,3 +84,42 @@ def test_all_differences_come_at_once():
     assert len(text.splitlines()) == 9
     for name in ("'l1'", "'l2'", "'lg'", "'r1'", "'x'", "'right'", "'top'", "'wrist'"):
         assert name in text
+
+
+POSE = tuple(f'p{i}' for i in range(9))
+POSES = Contract(
+    name='poses',
+    embodiment=Embodiment(
+        arms=(Arm(name='left', joints=tuple(Joint(name=n, unit='m' if n < 'p3' else '1') for n in POSE)),)
+    ),
+    cameras=(),
+    timing=CONTRACT.timing,
+)
+
+
+def test_poses_and_joints_are_not_confused():
+    units = {joint.name: joint.unit for joint in POSES.embodiment.joints}
+    site = RobotDescription(joints=units, arms={'left': POSE}, poses={'left': POSE})
+    assert compare(POSES, site) == []
+    assert RobotDescription.of_contract(POSES) == site
+    assert compare(POSES, RobotDescription(joints=units, arms={'left': POSE})) == [
+        "arm 'left': the checkpoint commands poses, its controllers take joint positions"
+    ]
+    (difference,) = compare(CONTRACT, robot(poses={'right': ('r1',)}))
+    assert difference == "arm 'right': the checkpoint commands joint positions, its controller takes poses"
+
+
+def test_the_order_of_a_poses_columns_is_a_difference():
+    units = {joint.name: joint.unit for joint in POSES.embodiment.joints}
+    turned = (*POSE[3:], *POSE[:3])
+    (difference,) = compare(
+        POSES, RobotDescription(joints=units, arms={'left': turned}, poses={'left': turned})
+    )
+    assert difference.startswith("arm 'left': columns of the pose ('p0', 'p1'")
+    assert difference.endswith("'p2') on the robot")
+
+
+def test_an_arm_acts_in_poses_where_its_units_say_so_whatever_its_gripper():
+    gripper = Arm(name='a', joints=POSES.embodiment.arms[0].joints, gripper=Joint(name='g', unit='m'))
+    assert gripper.acts_in_poses
+    assert not CONTRACT.embodiment.arms[0].acts_in_poses
