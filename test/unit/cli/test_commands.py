@@ -87,7 +87,7 @@ def test_inspect_a_store_goes_on_past_damage(store, tmp_path, capsys):
         (['rollout', '--checkpoint', '/nowhere'], 'no such checkpoint directory'),
         (['rollout', '--checkpoint', '/nowhere', '--episodes', '0'], '--episodes must be at least 1'),
         (['train', '--experiment', '/nowhere.yaml'], '/nowhere.yaml: cannot be read'),
-        (['bench', '--checkpoint', '/nowhere', '--ticks', '0'], '--ticks must be at least 1'),
+        (['bench', 'latency', '--checkpoint', '/nowhere', '--ticks', '0'], '--ticks must be at least 1'),
         (['collect', '--task', 'fold_laundry', '--out', '/tmp/unused'], "'aloha_transfer_cube'"),
     ],
 )
@@ -107,7 +107,18 @@ def test_an_unknown_task_is_refused_with_the_legal_ones(checkpoint, capsys):
 
 def test_bench_measures_every_stage(checkpoint, tmp_path, capsys):
     assert (
-        main(['bench', '--checkpoint', str(checkpoint), '--ticks', '5', '--json', str(tmp_path / 'b.json')])
+        main(
+            [
+                'bench',
+                'latency',
+                '--checkpoint',
+                str(checkpoint),
+                '--ticks',
+                '5',
+                '--json',
+                str(tmp_path / 'b.json'),
+            ]
+        )
         == 0
     )
     figures = json.loads((tmp_path / 'b.json').read_text())
