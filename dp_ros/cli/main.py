@@ -16,7 +16,7 @@ COMMANDS = {
     'train': 'train a policy from an experiment file; resumes by itself',
     'rollout': 'run a checkpoint in closed loop against its simulated task, without ROS',
     'inspect': 'print what a checkpoint or an episode store holds',
-    'bench': 'measure the latency of a tick by stage',
+    'bench': 'repeat a measurement: latency of a tick, motion through controllers, faults',
 }
 
 
