@@ -38,6 +38,10 @@ class FakeRobot:
         pose: (A,) measured joints, in the contract's order; it follows nothing.
         extra: names of joints that the contract does not know.
         leave_out: names of joints that are not reported.
+        moves: whether the measured joints are where the chunks say, all but those in ``blocked``.
+        blocked: columns that stay where they are.
+        skew_ns: what is added to the stamps of the joints.
+        every: steps between two chunks.
         joints, images: whether they are published.
         image_shape: shape of the images.
         speed: of the revolute joints in the chunks, rad/s; None for no chunks. Grippers stay where they are.
@@ -65,6 +69,7 @@ class FakeRobot:
         self.pose = np.full(len(self._contract.joint_names), 0.03)
         self.extra, self.leave_out = (), ()
         self.joints, self.images, self.speed = True, False, None
+        self.moves, self.blocked, self.skew_ns, self.every = False, (), 0, 8
         self.image_shape = (480, 640, 3)
 
     def say_engaged(self, engaged):
@@ -144,18 +149,25 @@ class FakeRobot:
             message = Image()
             fill_image(message, self._rng.integers(0, 255, self.image_shape, np.uint8), self.now_ns)
             self._image.publish(message)
-        if self.speed is not None and self._ticks % 8 == 0:
+        if self.speed is not None and self._ticks % self.every == 0:
             self._publish_chunk()
         self._ticks += 1
 
     def _publish_joints(self):
         kept = [i for i, n in enumerate(self._contract.joint_names) if n not in self.leave_out]
         names = [self._contract.joint_names[i] for i in kept] + list(self.extra)
-        values = np.concatenate([self.pose[kept], np.full(len(self.extra), 9.0)])
+        values = np.concatenate([self._measured()[kept], np.full(len(self.extra), 9.0)])
         order = self._rng.permutation(len(names))
         message = JointState()
-        fill_joint_state(message, self.now_ns, [names[i] for i in order], values[order])
+        fill_joint_state(message, self.now_ns + self.skew_ns, [names[i] for i in order], values[order])
         self._joints.publish(message)
+
+    def _measured(self):
+        if not self.moves or self.speed is None:
+            return self.pose
+        moved = self.speed * self._turning * (self.now_ns - self._began_ns) * 1e-9
+        moved[list(self.blocked)] = 0.0
+        return self.pose + moved
 
     def _publish_chunk(self):
         timing = self._contract.timing
@@ -167,7 +179,7 @@ class FakeRobot:
             self.pose + self.speed * times[:, None] * 1e-9 * self._turning,
             self._contract.hash,
             self._epoch,
-            self._ticks // 8,
+            self._ticks,
         )
         message = JointTrajectory()
         fill_chunk(message, chunk, JointTrajectoryPoint)

@@ -8,6 +8,7 @@ import signal
 
 import numpy as np
 import pytest
+from action_under_test import ARM, SPEED, assert_brakes, drive, start
 from fake_robot import FakeRobot
 from rcl_interfaces.srv import DescribeParameters, ListParameters
 from trajectory_msgs.msg import JointTrajectory
@@ -17,19 +18,7 @@ from dp_ros.messages.trajectory import decode_trajectory
 from dp_ros.nodes import qos
 from dp_ros.nodes.params import ActionParams
 
-# The joints of an arm brake with 8 rad/s^2 in the binding; its gripper, the last column, in other units.
-ARM = slice(0, 6)
-MAX_ACCELERATION = 8.0
-SPEED = 0.2
 NOTHING = {'left': [], 'right': []}
-
-
-def start(graph, checkpoint, **parameters):
-    settings = {'checkpoint': checkpoint, 'binding': 'aloha_sim', 'autostart': True, 'use_sim_time': True}
-    settings |= {'soft_start_s': 0.1, 'max_tracking_error_rad': 0.0, 'clock_timeout_s': 30.0}
-    process = graph.start('action_node', **{**settings, 'dry_run': False, 'discovery_s': 0.3, **parameters})
-    graph.active('action_node')
-    return process
 
 
 @pytest.fixture(scope='module')
@@ -59,27 +48,6 @@ def robot(running, node):
     return running[1]
 
 
-def drive(graph, robot, steps=25):
-    """Engage and follow chunks for so many control steps."""
-    answer = graph.engage()
-    assert answer.success, answer.message
-    robot.drive(SPEED)
-    robot.step(steps, windows=True)
-    assert graph.state() == 'RUN: following chunks'
-
-
-def assert_brakes(robot, arm='left'):
-    """What the controllers command goes on at the chunks' speed, then brakes as the binding allows, to rest."""
-    positions, velocities = robot.commands(arm)
-    cruising = np.flatnonzero(velocities[:, 0] > 0.999 * SPEED)
-    assert len(cruising), 'the arm never came to speed'
-    ending = slice(cruising[-1], None)
-    np.testing.assert_array_equal(velocities[-50:], 0.0)
-    decelerations = np.diff(velocities[ending, ARM], axis=0) / 0.005
-    assert np.abs(decelerations).max() < MAX_ACCELERATION * 1.01
-    assert np.diff(positions[ending, ARM], axis=0).min() >= -1e-12, 'it goes back instead of braking'
-
-
 def test_it_starts_disengaged_and_publishes_nothing(node, robot):
     robot.drive(SPEED)
     robot.step(20)
@@ -103,7 +71,9 @@ def test_the_arms_follow_the_chunks_once_they_took_over(node, robot):
     node.engage(False)
     robot.step(30)
     positions, velocities = robot.commands()
-    at_speed = np.arange(70, 180)  # each 5 ms: after the soft start and catching up, before the end of driving
+    at_speed = np.arange(
+        70, 180
+    )  # each 5 ms: after the soft start and catching up, before the end of driving
     np.testing.assert_allclose(velocities[at_speed, ARM], SPEED, atol=1e-9)
     np.testing.assert_allclose(positions[at_speed, 0], 0.03 + SPEED * 0.005 * at_speed, atol=1e-9)
 
