@@ -3,9 +3,11 @@
 
 """What action_node hears: chunks, measured joints, the emergency stop and the dead-man switch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from geometry_msgs.msg import PoseStamped
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -13,9 +15,10 @@ from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
 from dp_ros.action.window import Window
-from dp_ros.contract.binding import Binding
+from dp_ros.contract.binding import Binding, PoseStateBinding
 from dp_ros.errors import ChunkError, MessageError
 from dp_ros.messages.joint_state import decode_joint_state
+from dp_ros.messages.pose import decode_pose
 from dp_ros.messages.trajectory import decode_chunk
 from dp_ros.nodes import qos
 from dp_ros.nodes.diagnostics import RateMeter
@@ -55,6 +58,9 @@ class ActionInputs:
         subscribe(JointTrajectory, chunk_topic, self._on_chunk, qos.COMMAND)
         for joints in binding.joint_states:
             subscribe(JointState, joints.topic, self._on_joints, qos.sensor(joints.qos, qos.JOINTS_DEPTH))
+        for pose in binding.pose_states:
+            profile = qos.sensor(pose.qos, qos.JOINTS_DEPTH)
+            subscribe(PoseStamped, pose.topic, partial(self._on_pose, pose), profile)
         # A stop must be heard from a publisher that latches, also by who comes late, and from one that does not.
         subscribe(Bool, '~/estop', self._on_estop, qos.SWITCH)
         quiet = SubscriptionEventCallbacks(incompatible_qos=lambda _: None, use_default_callbacks=False)
@@ -66,9 +72,19 @@ class ActionInputs:
         return int(self._node.get_clock().now().nanoseconds)
 
     def _on_joints(self, message: JointState) -> None:
+        self._measured(lambda: decode_joint_state(message))
+
+    def _on_pose(self, pose: PoseStateBinding, message: PoseStamped) -> None:
+        def decoded() -> tuple[int, Sequence[str], Any]:
+            stamp_ns, row = decode_pose(message, pose.frame_id)
+            return stamp_ns, pose.columns, row
+
+        self._measured(decoded)
+
+    def _measured(self, decode: Callable[[], tuple[int, Sequence[str], Any]]) -> None:
         now_ns = self._now_ns()
         try:
-            stamp_ns, names, positions = decode_joint_state(message)
+            stamp_ns, names, positions = decode()
             self._motion.measured.put(stamp_ns or now_ns, names, positions, now_ns)
         except MessageError as error:
             self._motion.counters['joint_states_refused'] += 1

@@ -30,7 +30,9 @@ from dp_ros.nodes.action_views import ActionViews
 from dp_ros.nodes.diagnostics import Status
 from dp_ros.nodes.dispatch import Dispatch
 from dp_ros.nodes.graph import foreign_publishers
+from dp_ros.nodes.homing import Homing
 from dp_ros.nodes.lifecycle import ManagedNode
+from dp_ros.nodes.markers import GripperView
 from dp_ros.nodes.motion import Motion
 from dp_ros.nodes.outputs import make_outputs
 from dp_ros.nodes.params import ActionParams
@@ -42,6 +44,7 @@ _LAST_WORDS_S = 0.5
 # How often the graph is asked for other publishers, and the ROS clock for progress.
 _CONFLICT_S = 0.5
 _CLOCK_S = 0.1
+_VIEW_S = 0.2
 _DESCRIPTION_S = 5.0
 
 
@@ -58,7 +61,8 @@ class ActionNode(ManagedNode[ActionParams]):
         binding = load_binding(params.binding)
         contract = checkpoint_contract(params.checkpoint)
         require_match(contract, binding.robot(), f'the robot of binding {binding.name!r}')
-        limits = motion_limits(params, contract, binding, self._robot_model(binding))
+        model = self._robot_model(binding)
+        limits = motion_limits(params, contract, binding, model)
         self._motion = Motion(
             contract, motion_settings(params, contract, binding), chunk_limits(params, contract), limits
         )
@@ -76,11 +80,16 @@ class ActionNode(ManagedNode[ActionParams]):
         )
         self._dispatch = Dispatch(outputs, 1.0 / params.rate_hz)
         self._views = ActionViews(self, contract.joint_names, publisher)
+        self._grippers = GripperView(publisher, contract.embodiment, binding, model)
         self._inputs = ActionInputs(
             self, self._motion, binding, params.chunk_topic, params.deadman_timeout_s > 0, self._after
         )
         for subscription in self._inputs.subscriptions:
             self.own(self.destroy_subscription, subscription)
+        way, pose = params.start_pose_by, params.start_pose
+        self._homing = self.own(
+            Homing.destroy, Homing(self, self._motion, contract, binding, pose, way, self._after)
+        )
         self._serve()
         self._time()
         commanding = 'dry run: nothing is commanded' if params.dry_run else f'commanding {self._topics}'
@@ -137,6 +146,7 @@ class ActionNode(ManagedNode[ActionParams]):
             (1.0 / self.params.rate_hz, self._on_timer, None),
             (_CONFLICT_S, self._look_for_others, steady),
             (_CLOCK_S, self._look_at_clock, steady),
+            (_VIEW_S, self._show_grippers, steady),
         ):
             self.own(self.destroy_timer, self.create_timer(period_s, callback, clock=clock))
         for output in self._dispatch.outputs:
@@ -155,18 +165,21 @@ class ActionNode(ManagedNode[ActionParams]):
             self._publish(window, regular=True)
         else:
             self._dispatch.silent()
+        self._homing.look()
         self._views.state(self._motion.state)
 
     def _after(self, window: Window | None) -> None:
         """Something happened: publish the window that it led to, or the brake, at once, and say the new state."""
         if not self._active:
             return
+        self._homing.look()
         chunk, self._motion.accepted = self._motion.accepted, None
         window = window or self._motion.urgent(self._now_ns())
         if window is not None:
             self._publish(window)
         if chunk is not None:
             self._views.chunk(chunk)
+            self._grippers.chunk(chunk)
         self._views.state(self._motion.state)
 
     def _publish(self, window: Window, regular: bool = False) -> None:
@@ -205,7 +218,7 @@ class ActionNode(ManagedNode[ActionParams]):
 
     def _go_to_start(self, now_ns: int) -> Answer:
         obstacle = self._obstacle(now_ns)
-        return Answer(self._motion.state, False, obstacle) if obstacle else self._motion.go_to_start(now_ns)
+        return Answer(self._motion.state, False, obstacle) if obstacle else self._homing.ask(now_ns)
 
     def _obstacle(self, now_ns: int) -> str:
         """Why moving is out of the question, as far as the graph goes; empty where it is not."""
@@ -248,6 +261,11 @@ class ActionNode(ManagedNode[ActionParams]):
     def _look_at_clock(self) -> None:
         self._motion.watch_clock(self._now_ns(), time.monotonic())
         self._after(None)
+
+    def _show_grippers(self) -> None:
+        now_ns, measured = self._now_ns(), self._motion.measured
+        known = measured.age_ns(now_ns) is not None
+        self._grippers.motion(now_ns, self._motion.track.plan, measured.newest if known else None)
 
     def status(self) -> Iterable[Status]:
         """State, rates, ages and counters."""

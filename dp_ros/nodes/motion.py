@@ -89,6 +89,7 @@ class Motion:
         self.accepted: ActionChunk | None = None
         self.counters: Counter[str] = Counter()
         self.figures = PlanFigures()
+        self.homing_s = 0.0
         self._clock_trouble = ''
         self._soft: SoftStart | None = None
         self._now_ns = 0
@@ -123,10 +124,15 @@ class Motion:
         """Leave FAULT for IDLE."""
         return self._ask(supervisor.clear_fault(self.state, now_ns, self._pressed()), now_ns)
 
-    def go_to_start(self, now_ns: int) -> Answer:
-        """Move all arms to the start pose, slowly and together; the windows follow by :meth:`tick`."""
+    def go_to_start(self, now_ns: int, by_controllers: bool = False) -> Answer:
+        """Move all arms to the start pose, slowly and together; the windows follow by :meth:`tick`.
+
+        ``by_controllers``: no windows, the controllers go there by themselves; :meth:`homed` ends it.
+        """
         target, scale = self._settings.start_pose, self._settings.start_pose_scale
         obstacle = 'there is no start pose: set the parameter start_pose' if not target else ''
+        if by_controllers and self.moving:
+            obstacle = 'the arms still brake'
         answer = supervisor.go_to_start(self.state, now_ns, obstacle or self.obstacle(now_ns))
         if not answer.success:
             return answer
@@ -138,8 +144,19 @@ class Motion:
         self.tracking.reset()
         self._enter(answer.state, now_ns)
         self.chunk_id = ''
-        self.track.begin(plan, now_ns)
+        self.homing_s = (plan.end_ns - now_ns) * 1e-9
+        if not by_controllers:
+            self.track.begin(plan, now_ns)
         return answer
+
+    def homed(self, now_ns: int, trouble: str) -> None:
+        """The controllers ended their way to the start pose; ``trouble`` where they did not arrive."""
+        if not self.state.homing:
+            return
+        if trouble:
+            self._stop(now_ns, 'start_pose', f'the start pose was not reached: {trouble}')
+        else:
+            self._enter(supervisor.arrived(self.state, now_ns), now_ns)
 
     def obstacle(self, now_ns: int) -> str:
         """Why nothing may start to move now; empty where it may."""

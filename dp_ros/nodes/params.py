@@ -173,6 +173,10 @@ class ActionParams(LifecycleParams):
     start_pose: tuple[float, ...] = param(
         (), "Where ~/go_to_start moves the arms: one number a joint, in the contract's order; empty: nowhere."
     )
+    start_pose_by: str = param(
+        'windows',
+        "How ~/go_to_start moves: 'windows' of our own, or each controller's FollowJointTrajectory 'action'.",
+    )
     start_pose_scale: float = param(
         0.2, 'Share of the velocity and acceleration limits that ~/go_to_start uses.', 0.01, 1.0
     )

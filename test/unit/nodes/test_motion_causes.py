@@ -221,3 +221,18 @@ def test_the_way_to_the_start_pose_can_be_held_and_needs_a_pose():
         measured_motion(start_pose=(2.5,) + (0.0,) * (JOINTS - 1))
     with pytest.raises(ConfigError, match='start_pose must hold 14 numbers'):
         measured_motion(start_pose=(0.0,))
+
+
+def test_where_the_controllers_go_to_the_start_pose_no_window_goes_out():
+    motion = measured_motion(start_pose=(0.5,) * JOINTS)
+    assert motion.go_to_start(T0, by_controllers=True).success
+    assert motion.homing_s > 1.0
+    assert follow(motion, T0, 5) == [None] * 5
+    motion.homed(T0 + 6 * STEP, '')
+    assert str(motion.state) == 'IDLE: at the start pose'
+    assert motion.go_to_start(T0 + 6 * STEP, by_controllers=True).success
+    motion.homed(T0 + 7 * STEP, 'left: GOAL_TOLERANCE_VIOLATED')
+    assert str(motion.state) == 'HOLD: the start pose was not reached: left: GOAL_TOLERANCE_VIOLATED'
+    assert motion.counters['hold.start_pose'] == 1
+    motion.homed(T0 + 8 * STEP, '')
+    assert motion.state.mode is Mode.HOLD
