@@ -51,13 +51,13 @@ SHOWN_RULES = {**RULES, 'master, as installed': MASTER}
 
 
 def worst(rows: Iterable[dict[str, float]]) -> dict[str, float]:
-    """The largest of every figure, and the largest and smallest of peak over curve."""
+    """The largest of every figure, and the ratio of peak over curve that is furthest from 1; NaN where any is NaN."""
     rows = list(rows)
-    out = {key: max(row[key] for row in rows) for key in rows[0]}
+    # NumPy's maximum keeps NaN, Python's may drop it.
+    out = {key: float(np.max([row[key] for row in rows])) for key in rows[0]}
     for kind in 'va':
-        out[f'ratio_{kind}'] = max(
-            (row[f'peak_{kind}'] / row[f'curve_{kind}'] for row in rows), key=lambda r: abs(r - 1.0)
-        )
+        ratios = np.array([row[f'peak_{kind}'] / row[f'curve_{kind}'] for row in rows])
+        out[f'ratio_{kind}'] = float(ratios[int(np.argmax(np.abs(ratios - 1.0)))])
     return out
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from dp_ros.cli.main import main
 from dp_ros.errors import ConfigError
-from dp_ros.evaluation.motion_bench import FOLLOW, JUMP, RULES, SHOWN_RULES, bench, misses
+from dp_ros.evaluation.motion_bench import FOLLOW, JUMP, RULES, SHOWN_RULES, bench, misses, worst
 from dp_ros.evaluation.motion_plot import write_plot
 from dp_ros.evaluation.motion_recipes import recipe
 from dp_ros.evaluation.motion_run import drive, measure
@@ -211,3 +211,18 @@ def test_unknown_recipes_and_no_seeds_are_refused():
         bench(SHORT, [0], 'nothing')
     with pytest.raises(ConfigError, match='seed'):
         bench(SHORT, [])
+
+
+@pytest.mark.parametrize('where', [0, 1, 2])
+def test_the_worst_of_the_seeds_keeps_what_is_not_a_number(where):
+    rows = [{'peak_v': 1.0, 'curve_v': 1.0, 'peak_a': x, 'curve_a': 2.0} for x in (2.0, 1.0, 2.5)]
+    assert worst(rows) == {
+        'peak_v': 1.0,
+        'curve_v': 1.0,
+        'peak_a': 2.5,
+        'curve_a': 2.0,
+        'ratio_v': 1.0,
+        'ratio_a': 0.5,
+    }
+    rows[where]['peak_a'] = float('nan')
+    assert np.isnan(worst(rows)['peak_a']) and np.isnan(worst(rows)['ratio_a'])
