@@ -44,7 +44,16 @@ def running(graph, checkpoint):
     robot = {'checkpoint': checkpoint, 'binding': 'aloha_sim', 'autostart': True, 'use_sim_time': True}
     graph.start('sim_node', discovery_s=0.3)
     graph.policy = graph.start('policy_node', frozen_camera_s=0.0, discovery_s=0.3, **robot)
-    graph.start('action_node', dry_run=False, discovery_s=0.3, **robot)
+    # An untrained policy wants what no gate should let pass, and the simulation's clock waits for it.
+    gates = {
+        'limit_tolerance_m': 1.0,
+        'limit_tolerance_rad': 10.0,
+        'clip_budget': 1.0,
+        'max_speed_ratio': 100.0,
+    }
+    gates |= dict.fromkeys(('max_seam_rad', 'max_seam_rad_s', 'max_seam_m', 'max_seam_m_s'), 0.0)
+    gates |= dict.fromkeys(('max_deviation_rad', 'max_deviation_m', 'max_tracking_error_rad'), 0.0)
+    graph.start('action_node', dry_run=False, discovery_s=0.3, clock_timeout_s=10.0, **gates, **robot)
     graph.active('action_node', 'policy_node')
     graph.until(lambda: len(graph.previews) > 1, 30.0, 'previews')
     return graph
@@ -83,8 +92,11 @@ def run(graph, steps):
 
 
 def assert_comes_to_rest(graph):
-    """What is commanded once the brake has begun only gets slower, as the binding allows, and then rests."""
-    begun_ns = max(graph.commanded) + 60_000_000  # freeze_s, and the step that was under way
+    """What is commanded changes its speed as the binding allows until it rests, as soon as it can.
+
+    A joint that was gathering speed does so for a moment yet: its acceleration turns round with limited jerk.
+    """
+    begun_ns = max(graph.commanded)
 
     def resting():
         newest = [graph.commanded[stamp][1] for stamp in sorted(graph.commanded)[-10:]]
@@ -92,9 +104,11 @@ def assert_comes_to_rest(graph):
 
     graph.until(resting, 20.0, 'the arms to rest')
     stamps = [stamp for stamp in sorted(graph.commanded) if stamp >= begun_ns]
-    slowing = np.diff(np.abs([graph.commanded[stamp][1][ARM] for stamp in stamps]), axis=0) / 0.02
-    assert slowing.max() <= 1e-9
-    assert slowing.min() >= -8.0 * 1.01
+    speeds = np.array([graph.commanded[stamp][1][ARM] for stamp in stamps])
+    assert np.abs(np.diff(speeds, axis=0) / 0.02).max() <= 8.0 * 1.01
+    moving = np.flatnonzero(np.abs(speeds).max(axis=1) > 1e-9)
+    # From the fastest that the binding allows, plus what was frozen and how late we heard of the brake.
+    assert moving[-1] * 0.02 <= 3.14 / 8.0 + 0.3
 
 
 def test_disengaged_the_robot_stands_and_nothing_is_commanded(running):
