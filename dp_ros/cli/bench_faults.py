@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table; 1 where any row is not as specified."""
     if importlib.util.find_spec('rclpy') is None:
-        raise ConfigError('bench faults needs ROS 2: source a distribution, or pip install "dp_ros[ros-jazzy]"')
+        raise ConfigError(
+            'bench faults needs ROS 2: source a distribution, or pip install "dp_ros[ros-jazzy]"'
+        )
     folder = args.faults or share_path('config', 'faults')
     specs = load_faults(folder, args.only)
     rows: list[Verdict] = []
@@ -74,13 +76,16 @@ def matrix(specs: Iterable[FaultSpec], folder: Path, out: Path, arms: str, seed:
 
 def _heading(arms: str) -> str:
     names = ('fault', 'arms', 'observed state', 'counter', 'v/vmax', 'a/amax', 'viol', 'stop', 'recovery')
-    return f'\n{arms} arm{"s" if arms == "two" else ""}: stop = seconds to rest from detection / from the fault\n' + (
-        _columns(*names)
+    return (
+        f'\n{arms} arm{"s" if arms == "two" else ""}: stop = seconds to rest from detection / from the fault\n'
+        + (_columns(*names))
     )
 
 
 def _line(row: Verdict) -> str:
-    stop = '/'.join('-' if s is None else f'{s:.2f}' for s in (row.stop_from_detection_s, row.stop_from_fault_s))
+    stop = '/'.join(
+        '-' if s is None else f'{s:.2f}' for s in (row.stop_from_detection_s, row.stop_from_fault_s)
+    )
     counter = f'{row.counter.partition("/")[2]} {row.before} -> {row.after}' if row.counter else '-'
     shares = [f'{row.peaks.get(name, 0.0):.2f}' for name in ('velocity', 'acceleration')]
     text = _columns(

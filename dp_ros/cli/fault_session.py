@@ -154,7 +154,9 @@ class FaultSession:
         result = self._serve({'run': dict(data), 'seed': seed, 'trace': str(path)})
         return Observation.from_dict(result), load_trace(path)
 
-    def soak(self, faults: list[Mapping[str, Any]], seed: int, seconds: float) -> tuple[dict[str, Any], Trace]:
+    def soak(
+        self, faults: list[Mapping[str, Any]], seed: int, seconds: float
+    ) -> tuple[dict[str, Any], Trace]:
         """A stretch of random faults; their plain data as for :meth:`run`."""
         path = self.folder / 'soak.npz'
         asked = {'soak': [dict(f) for f in faults], 'seed': seed, 'seconds': seconds, 'trace': str(path)}

@@ -59,7 +59,8 @@ class Violation:
     limit: float
 
     def __str__(self) -> str:
-        return f'{self.quantity} of {self.joint}: {self.value:.4g}, limit {self.limit:.4g}, at {self.time_ns / 1e9:.3f} s'
+        at = f'at {self.time_ns / 1e9:.3f} s'
+        return f'{self.quantity} of {self.joint}: {self.value:.4g}, limit {self.limit:.4g}, {at}'
 
 
 def derivatives(trace: Trace) -> dict[str, tuple[npt.NDArray[np.int64], Array]]:
@@ -83,13 +84,17 @@ def limit_violations(trace: Trace, bounds: MotionBounds) -> list[Violation]:
     if not np.all(np.isfinite(trace.positions)):
         row, column = np.argwhere(~np.isfinite(trace.positions))[0]
         joint = bounds.joint_names[column]
-        return [Violation('position', joint, int(trace.times_ns[row]), float('nan'), float(bounds.upper[column]))]
+        return [
+            Violation('position', joint, int(trace.times_ns[row]), float('nan'), float(bounds.upper[column]))
+        ]
     out = []
     for name, excess, limit in (
         ('position', trace.positions - bounds.upper, bounds.upper),
         ('position', bounds.lower - trace.positions, bounds.lower),
     ):
-        out += _worst(name, trace.times_ns, trace.positions, excess > POSITION_TOLERANCE, excess, limit, bounds)
+        out += _worst(
+            name, trace.times_ns, trace.positions, excess > POSITION_TOLERANCE, excess, limit, bounds
+        )
     period_s = float(trace.times_ns[1] - trace.times_ns[0]) * 1e-9
     for order, (name, (times, values)) in enumerate(derivatives(trace).items(), 1):
         limit = getattr(bounds, name)
@@ -211,7 +216,9 @@ def judge(
         # Nothing can be said about a stop that was never begun.
         rest_ns = None
     elif spec.stops:
-        problems += _stop_problems(seen, trace, bounds, reaction_s, detected_ns, rest_ns)
+        problems += _stop_problems(
+            seen, trace, bounds, reaction_s + spec.expect.slack_s, detected_ns, rest_ns
+        )
     elif detected_ns is not None:
         problems.append(f'left RUN for {seen.state_at(detected_ns)!r}, but had to go on')
     if seen.recovered:
@@ -235,7 +242,12 @@ def judge(
 
 
 def _stop_problems(
-    seen: Observation, trace: Trace, bounds: MotionBounds, reaction_s: float, detected_ns: int | None, rest_ns: int | None
+    seen: Observation,
+    trace: Trace,
+    bounds: MotionBounds,
+    reaction_s: float,
+    detected_ns: int | None,
+    rest_ns: int | None,
 ) -> list[str]:
     if rest_ns is None:
         moving = np.flatnonzero(np.abs(trace.velocities[trace.times_ns < seen.end_ns][-1]) > REST)
@@ -271,7 +283,11 @@ def _worst(
         row = int(np.argmax(excess[:, column]))
         out.append(
             Violation(
-                name, bounds.joint_names[column], int(times[row]), float(values[row, column]), float(limit[column])
+                name,
+                bounds.joint_names[column],
+                int(times[row]),
+                float(values[row, column]),
+                float(limit[column]),
             )
         )
     return out

@@ -147,7 +147,11 @@ class FaultCase:
         except Trouble as error:
             return str(error)
         world.tick(_HEALTHY_STEPS)
-        return '' if world.state.startswith('RUN') else f'does not stay in RUN after the recovery: {world.state!r}'
+        return (
+            ''
+            if world.state.startswith('RUN')
+            else f'does not stay in RUN after the recovery: {world.state!r}'
+        )
 
     def _engage(self) -> None:
         """As an operator: once more while something lacks a moment; then wait until the chunks are followed."""

@@ -15,8 +15,10 @@ from dp_ros.nodes.fault_world import FaultWorld
 from dp_ros.simulation.fault_files import FaultSpec
 from dp_ros.simulation.fault_robot import Trace
 
-# Seconds of simulated time: how long a fault lasts, and how long nothing happens.
+# Seconds of simulated time: how long a fault lasts, and how long nothing happens between two.
 _LASTS, _PAUSE = (0.1, 1.5), (0.2, 2.0)
+# An operator looks before engaging: the arms stand, and what was wrong is over.
+_LOOK = 0.5
 _RESET_S = 30.0
 
 
@@ -47,17 +49,20 @@ class FaultSoak:
         began, start_ns = time.monotonic(), world.now_ns
         end_ns = start_ns + round(seconds * 1e9)
         injected: Counter[str] = Counter()
+        schedule: list[tuple[float, str]] = []
         engagements = refused = 0
         rejected = world.robot.rejected
         died = None
         while world.now_ns < end_ns and died is None:
             if not world.state.startswith(('RUN', 'SYNC')):
+                self._ticks(_LOOK, end_ns)
                 success = self._operate()
                 engagements, refused = engagements + success, refused + (not success)
             spec = specs[int(rng.integers(len(specs)))]
             pause, lasts = rng.uniform(*_PAUSE), rng.uniform(*_LASTS)
             self._ticks(pause, end_ns)
             injected[spec.name] += 1
+            schedule.append((round((world.now_ns - start_ns) * 1e-9, 2), spec.name))
             self._deeds.begin(spec)
             self._ticks(lasts, end_ns, spec)
             self._deeds.end(spec)
@@ -67,6 +72,7 @@ class FaultSoak:
             'simulated_s': (world.now_ns - start_ns) * 1e-9,
             'wall_s': time.monotonic() - began,
             'injected': dict(injected),
+            'schedule': schedule,
             'states': dict(states),
             'last_state': world.state,
             'engagements': engagements,

@@ -29,7 +29,11 @@ from dp_ros.errors import MessageError
 from dp_ros.messages.trajectory import Trajectory, decode_trajectory
 from dp_ros.nodes import qos
 from dp_ros.nodes.fault_ports import (
-    chunk_message, chunk_sample, clock_message, image_message, joints_message,
+    chunk_message,
+    chunk_sample,
+    clock_message,
+    image_message,
+    joints_message,
 )  # fmt: skip
 from dp_ros.simulation.fault_files import STREAMS
 from dp_ros.simulation.fault_policy import ScriptedPolicy
@@ -78,6 +82,7 @@ class FaultWorld:
         self._windows: dict[str, list[Trajectory]] = {arm.name: [] for arm in contract.embodiment.arms}
         self._flowing = self._advanced = self._chunked = False
         self._steps = 0
+        self._deadline: float | None = None
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
         self._connect(node, binding)
@@ -100,7 +105,10 @@ class FaultWorld:
         }
         for arm in self.contract.embodiment.arms:
             node.create_subscription(
-                JointTrajectory, controller_topic(binding, arm.name), partial(self._on_window, arm.name), qos.CONTROLLER_IN
+                JointTrajectory,
+                controller_topic(binding, arm.name),
+                partial(self._on_window, arm.name),
+                qos.CONTROLLER_IN,
             )
         node.create_subscription(String, 'action_node/state', self._on_state, qos.LATCHED)
         node.create_subscription(Bool, 'action_node/engaged', self._on_engaged, qos.LATCHED)
@@ -117,8 +125,12 @@ class FaultWorld:
             began = time.monotonic()
             self._publish(self.now_ns)
             if self.real_pace:
-                self.spin(began + STEP_NS * 1e-9 - time.monotonic())
+                # From deadline to deadline: what one step takes too long, the next ones take less.
+                self._deadline = (self._deadline or began) + STEP_NS * 1e-9
+                self._executor.spin_once(timeout_sec=0.0)
+                self.spin(self._deadline - time.monotonic())
             else:
+                self._deadline = None
                 self._await_windows(began)
             for arm, windows in self._windows.items():
                 for window in windows:

@@ -43,12 +43,14 @@ class Expectation:
         recovery: 'goes on' never leaves RUN; 'engage' starts again; 'clear_fault then engage' is latched: engage is
             refused before; 'refused' says that the engagement itself is refused while the fault lasts.
         rejects: the controllers themselves may refuse windows, as where their clock differs.
+        slack_s: how much longer a stop may take than limits and reaction allow, where the controllers' clock differs.
     """
 
     state: str
     counter: str
     recovery: str
     rejects: bool = False
+    slack_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,7 @@ class FaultSpec:
         keys = _mapping(data, where, required, optional)
         _one_of(keys.pop('dp_fault'), (VERSION,), f'{where}.dp_fault')
         expect = _mapping(
-            keys.pop('expect'), f'{where}.expect', {'state', 'counter', 'recovery'}, {'rejects'}
+            keys.pop('expect'), f'{where}.expect', {'state', 'counter', 'recovery'}, {'rejects', 'slack_s'}
         )
         _one_of(expect['recovery'], RECOVERIES, f'{where}.expect.recovery')
         expect['counter'] = expect['counter'] or ''
@@ -152,14 +154,18 @@ class FaultSpec:
             known = set(DEEDS[self.target][self.kind])
         unknown = sorted(set(self.parameters) - known)
         if unknown:
-            raise ConfigError(f'{where}.parameters: unknown {unknown}; legal for {self.kind}: {sorted(known)}')
+            raise ConfigError(
+                f'{where}.parameters: unknown {unknown}; legal for {self.kind}: {sorted(known)}'
+            )
         if streams:
             try:
                 self.stream_fault()
             except TypeError as error:
                 raise ConfigError(f'{where}.parameters: {error}') from error
         if self.target == 'images' and self.policy != 'real':
-            raise ConfigError(f'{where}.policy: faults of images need the real policy; nobody else looks at them')
+            raise ConfigError(
+                f'{where}.policy: faults of images need the real policy; nobody else looks at them'
+            )
 
 
 def load_faults(folder: Path | None = None, only: list[str] | None = None) -> list[FaultSpec]:

@@ -68,7 +68,12 @@ class FaultRobot:
         """A message on the topic of one arm's controller; what ros2_control refuses is counted."""
         try:
             self._controllers[arm].accept(
-                now_ns, window.stamp_ns, window.joint_names, window.times_ns, window.positions, window.velocities
+                now_ns,
+                window.stamp_ns,
+                window.joint_names,
+                window.times_ns,
+                window.positions,
+                window.velocities,
             )
         except TrajectoryRejected as error:
             self.rejected += 1

@@ -82,7 +82,10 @@ class Delay(Transport):
     """Deliver each sample later by ``by_s`` plus a uniform share of ``jitter_s``; jitter may change the order."""
 
     def __init__(self, by_s: float = 0.0, jitter_s: float = 0.0):
-        _require(by_s >= 0 and jitter_s >= 0 and by_s + jitter_s > 0, f'delays must be positive, got {by_s}, {jitter_s}')
+        _require(
+            by_s >= 0 and jitter_s >= 0 and by_s + jitter_s > 0,
+            f'delays must be positive, got {by_s}, {jitter_s}',
+        )
         self._by_s, self._jitter_s = by_s, jitter_s
 
     def __call__(self, now_ns: int, sample: Sample, rng: np.random.Generator) -> list[Arrival]:
