@@ -50,27 +50,29 @@ def hermite(u: Array, dt_s: float, p0: Array, v0: Array, p1: Array, v1: Array) -
     return position, velocity
 
 
-def monotone_slopes(positions: Array, dt_s: float) -> Array:
-    """Slopes (T, A) at equally spaced points (T, A) that keep each piece within its two points (PCHIP).
+def row_slopes(positions: Array, dt_s: float) -> Array:
+    """Slopes (T, A) at equally spaced points (T, A): central differences (Catmull-Rom), but level beside a plateau.
 
-    Between points of one direction of travel the slope is the harmonic mean of the neighbouring secants, at a
-    turning point it is zero: a gripper that shall close does not first open.
+    Central differences keep a smooth motion smooth through its turning points, where slopes that never overshoot
+    (PCHIP) double the acceleration. Where two secants in a row are zero on one side, the slope is zero: a gripper that
+    closes does not swing beyond, and does not first open.
     """
-    if len(positions) == 1:
-        return np.zeros_like(positions)
+    if len(positions) < 3:
+        return np.zeros_like(positions) + np.diff(positions, axis=0).sum(axis=0) / dt_s
     secants = np.diff(positions, axis=0) / dt_s
-    if len(positions) == 2:
-        return np.concatenate([secants, secants])
-    left, right = secants[:-1], secants[1:]
-    same = np.sign(left) * np.sign(right) > 0
-    total = np.where(same, left + right, 1.0)
-    inner = np.where(same, 2.0 * left * (right / total), 0.0)
+    # Beyond the ends nothing is known, so nothing is bounded there.
+    unknown = np.full_like(secants[:1], np.inf)
+    steep = np.concatenate([unknown, np.abs(secants), unknown])
+    left, right = np.maximum(steep[:-3], steep[1:-2]), np.maximum(steep[2:-1], steep[3:])
+    bound = 3.0 * np.minimum(left, right)
+    inner = np.clip(0.5 * (secants[:-1] + secants[1:]), -bound, bound)
     first = _end_slope(secants[0], secants[1])
     last = _end_slope(secants[-1], secants[-2])
     return np.concatenate([first[None], inner, last[None]])
 
 
 def _end_slope(near: Array, far: Array) -> Array:
+    """One-sided difference of three points, not against the direction of the outer two (as PCHIP ends)."""
     slope = (3.0 * near - far) / 2.0
     slope = np.where(np.sign(slope) == np.sign(near), slope, 0.0)
     turning = (np.sign(near) != np.sign(far)) & (np.abs(slope) > 3.0 * np.abs(near))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dp_ros.action.chunk import ActionChunk
-from dp_ros.action.curve import hermite, monotone_slopes
+from dp_ros.action.curve import hermite, row_slopes
 from dp_ros.action.limits import MotionLimits
 
 Array = npt.NDArray[np.float64]
@@ -86,7 +86,7 @@ def reference(
 
 
 def sample_chunk(chunk: ActionChunk, stamps: Stamps, lead_ns: npt.NDArray[np.int64] | None = None) -> Array:
-    """Positions (K, A) of the monotone cubic through the chunk's rows; before and after it the first and last row."""
+    """Positions (K, A) of the cubic through the chunk's rows; before and after it the first and last row."""
     if lead_ns is not None and np.any(lead_ns):
         out = np.empty((len(stamps), chunk.positions.shape[1]))
         for lead in np.unique(lead_ns):
@@ -94,7 +94,7 @@ def sample_chunk(chunk: ActionChunk, stamps: Stamps, lead_ns: npt.NDArray[np.int
             out[:, columns] = sample_chunk(chunk, stamps + lead)[:, columns]
         return out
     points = chunk.positions
-    slopes = monotone_slopes(points, chunk.period_ns * 1e-9)
+    slopes = row_slopes(points, chunk.period_ns * 1e-9)
     since = stamps - chunk.stamp_ns
     index = np.clip(since // chunk.period_ns, 0, max(len(points) - 2, 0))
     after = np.minimum(index + 1, len(points) - 1)

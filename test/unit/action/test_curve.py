@@ -6,7 +6,7 @@
 import numpy as np
 import pytest
 
-from dp_ros.action.curve import accelerations, hermite, knots, monotone_slopes
+from dp_ros.action.curve import accelerations, hermite, knots, row_slopes
 
 
 def test_hermite_reproduces_any_cubic():
@@ -22,19 +22,25 @@ def test_hermite_reproduces_any_cubic():
         np.testing.assert_allclose(got_v, cubic.deriv()(start + u * length), atol=1e-11)
 
 
-def test_slopes_equal_scipys_pchip():
-    interpolate = pytest.importorskip('scipy.interpolate')
-    rng = np.random.default_rng(1)
-    for length in (2, 3, 4, 9, 32):
-        # rounded, so that equal neighbours and turning points occur
-        points = np.round(rng.normal(size=(length, 5)), 1)
-        times = np.arange(length) * 0.04
-        expected = interpolate.PchipInterpolator(times, points, axis=0).derivative()(times)
-        np.testing.assert_allclose(monotone_slopes(points, 0.04), expected, atol=1e-9)
+def test_slopes_of_a_parabola_are_its_own():
+    t = np.arange(9)[:, None] * 0.1
+    np.testing.assert_allclose(row_slopes(2 * (t - 0.43) ** 2, 0.1)[1:-1], 4 * (t - 0.43)[1:-1], atol=1e-12)
 
 
-def test_one_point_has_no_slope():
-    np.testing.assert_array_equal(monotone_slopes(np.ones((1, 3)), 0.04), np.zeros((1, 3)))
+def test_beside_a_plateau_the_slope_is_zero_so_nothing_overshoots():
+    rows = np.array([1, 1, 1, 0.7, 0.3, 0, 0, 0])[:, None]
+    slopes = row_slopes(rows, 0.04)
+    np.testing.assert_array_equal(slopes[[1, 2, 5, 6], 0], 0.0)
+    assert np.all(slopes[3:5] < 0)
+    u = np.linspace(0, 1, 101)[:, None, None]
+    p, _ = hermite(u, 0.04, rows[:-1], slopes[:-1], rows[1:], slopes[1:])
+    assert p.max() <= 1.0 + 1e-12
+    assert p.min() >= -1e-12
+
+
+def test_one_point_has_no_slope_and_two_have_one():
+    np.testing.assert_array_equal(row_slopes(np.ones((1, 3)), 0.04), np.zeros((1, 3)))
+    np.testing.assert_allclose(row_slopes(np.array([[0.0], [0.1]]), 0.04), [[2.5], [2.5]])
 
 
 def test_the_curve_is_the_b_spline_of_its_controls():
