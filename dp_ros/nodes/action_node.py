@@ -117,6 +117,7 @@ class ActionNode(ManagedNode[ActionParams]):
         if window is not None:
             self._publish(window)
             self.get_logger().info('braking window published')
+        self._motion.let_go()
         self._views.state(self._motion.state)
         self._active = self._inputs.active = False
         for output in self._dispatch.outputs:
@@ -197,8 +198,13 @@ class ActionNode(ManagedNode[ActionParams]):
     def _streamed(self, output: Any) -> Callable[[], None]:
         def stream() -> None:
             plan = self._motion.track.plan
-            if self._active and plan is not None:
+            if not self._active or plan is None:
+                return
+            try:
                 self._dispatch.stream(output, self._motion.chunk_id, plan, self._now_ns())
+            except MessageError as error:
+                self._motion.fault(self._now_ns(), 'output', f'a command cannot be sent: {error}')
+                self._after(None)
 
         return stream
 

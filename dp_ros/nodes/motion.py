@@ -228,24 +228,29 @@ class Motion:
         plan = self.track.followed(now_ns)
         if plan is None or not self.moving:
             return None
-        window = self.track.window(now_ns)
         if self.state.homing and self.track.over(now_ns):
             self._enter(supervisor.arrived(self.state, now_ns), now_ns)
         if not self.state.driving and self.track.over(now_ns):
-            # The controllers rest at the end of what they have; HOLD keeps the plan to start from it again.
+            # The controllers rest at the end of what they have, and others may have moved the arms since. HOLD keeps
+            # the plan to start from it again.
             self.track.silent()
             if self.state.mode is not Mode.HOLD:
                 self.track.drop()
-        return window
+            return None
+        return self.track.window(now_ns)
 
     def urgent(self, now_ns: int) -> Window | None:
         """The window that must go out at once: after a stop, or at the start of a motion of our own."""
         return self.due(now_ns) if self.track.urgent else None
 
     def last_words(self, now_ns: int) -> Window | None:
-        """Disengage for good: the braking window, where anything moves."""
+        """Disengage for good: the braking window, where anything moves; :meth:`let_go` follows once it is out."""
         self.disengage(now_ns)
         return self.due(now_ns)
+
+    def let_go(self) -> None:
+        """No window will follow: whoever moves the arms next, this plan does not fetch them back."""
+        self.track.drop()
 
     def _ask(self, answer: Answer, now_ns: int) -> Answer:
         self._enter(answer.state, now_ns)

@@ -135,6 +135,16 @@ def test_a_start_elsewhere_is_refused_and_nothing_moves(motion):
     assert motion.tick(T0 + STEP) is None
 
 
+def test_after_a_long_pause_nothing_fetches_the_arms_back(motion):
+    now = drive(motion)
+    motion.disengage(now)
+    assert motion.tick(now + STEP) is not None
+    # The process was stopped, or the node inactive, and somebody moved the arms meanwhile.
+    measure(motion, now + 60_000 * MS, 1.0)
+    assert motion.tick(now + 60_000 * MS) is None
+    assert motion.track.plan is None
+
+
 def test_an_engagement_without_a_chunk_is_given_up(motion):
     motion.engage(T0)
     assert follow(motion, T0, 99) == [None] * 99
