@@ -11,8 +11,10 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from dp_ros.errors import MessageError
 from dp_ros.messages.image import fill_image
 from dp_ros.messages.stamps import fill_time, header_ns, to_ns
+from dp_ros.messages.trajectory import Trajectory
 from dp_ros.simulation.fault_stream import Sample
 
 
@@ -54,6 +56,25 @@ def chunk_message(sample: Sample) -> JointTrajectory:
         point.positions = array('d', np.asarray(row, np.float64).tobytes())
         message.points.append(point)
     return message
+
+
+def window_of(message: JointTrajectory) -> Trajectory:
+    """A window as a controller reads it; the soak reads hundreds a second, so without a look at each field.
+
+    Raises:
+        MessageError: the points do not have one position and one velocity for each joint.
+    """
+    points = message.points
+    shape = (len(points), len(message.joint_names))
+    positions = np.frombuffer(b''.join(point.positions.tobytes() for point in points))
+    velocities = np.frombuffer(b''.join(point.velocities.tobytes() for point in points))
+    if positions.size != shape[0] * shape[1] or velocities.size != positions.size:
+        raise MessageError(f'window: {positions.size} positions, {velocities.size} velocities for {shape}')
+    times = np.array([to_ns(point.time_from_start) for point in points], np.int64)
+    names, frame_id = tuple(message.joint_names), message.header.frame_id
+    return Trajectory(
+        header_ns(message), frame_id, names, times, positions.reshape(shape), velocities.reshape(shape)
+    )
 
 
 def chunk_sample(message: JointTrajectory) -> Sample:

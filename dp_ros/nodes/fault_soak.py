@@ -17,8 +17,8 @@ from dp_ros.simulation.fault_robot import Trace
 
 # Seconds of simulated time: how long a fault lasts, and how long nothing happens between two.
 _LASTS, _PAUSE = (0.1, 1.5), (0.2, 2.0)
-# An operator looks before engaging: the arms stand, and what was wrong is over.
-_LOOK = 0.5
+# An operator looks before engaging: the arms stand where they were sent. Longest look.
+_LOOK_S = 5.0
 _RESET_S = 30.0
 
 
@@ -55,7 +55,8 @@ class FaultSoak:
         died = None
         while world.now_ns < end_ns and died is None:
             if not world.state.startswith(('RUN', 'SYNC')):
-                self._ticks(_LOOK, end_ns)
+                world.tick()
+                world.tick_until(lambda: world.robot.settled, _LOOK_S)
                 success = self._operate()
                 engagements, refused = engagements + success, refused + (not success)
             spec = specs[int(rng.integers(len(specs)))]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
@@ -26,7 +27,7 @@ from trajectory_msgs.msg import JointTrajectory
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.errors import MessageError
-from dp_ros.messages.trajectory import Trajectory, decode_trajectory
+from dp_ros.messages.trajectory import Trajectory
 from dp_ros.nodes import qos
 from dp_ros.nodes.fault_ports import (
     chunk_message,
@@ -34,6 +35,7 @@ from dp_ros.nodes.fault_ports import (
     clock_message,
     image_message,
     joints_message,
+    window_of,
 )  # fmt: skip
 from dp_ros.simulation.fault_files import STREAMS
 from dp_ros.simulation.fault_policy import ScriptedPolicy
@@ -88,11 +90,18 @@ class FaultWorld:
         self._connect(node, binding)
 
     def _connect(self, node: Node, binding: Binding) -> None:
-        self._clock = node.create_publisher(Clock, '/clock', qos.CLOCK)
-        self._joints = node.create_publisher(JointState, binding.joint_states[0].topic, qos.SENSOR_OUT)
-        self._chunks = node.create_publisher(JointTrajectory, CHUNK_TOPIC, qos.COMMAND)
-        self._estop = node.create_publisher(Bool, 'action_node/estop', qos.LATCHED)
-        self._deadman = node.create_publisher(Bool, 'action_node/deadman', qos.COMMAND)
+        # Each event of a publisher or a subscription is one more thing to wait for, in every step.
+        publish = partial(
+            node.create_publisher, event_callbacks=PublisherEventCallbacks(use_default_callbacks=False)
+        )
+        listen = partial(
+            node.create_subscription, event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False)
+        )
+        self._clock = publish(Clock, '/clock', qos.CLOCK)
+        self._joints = publish(JointState, binding.joint_states[0].topic, qos.SENSOR_OUT)
+        self._chunks = publish(JointTrajectory, CHUNK_TOPIC, qos.COMMAND)
+        self._estop = publish(Bool, 'action_node/estop', qos.LATCHED)
+        self._deadman = publish(Bool, 'action_node/deadman', qos.COMMAND)
         rng = np.random.default_rng(0)
         # Noise, for a camera that repeats itself exactly counts as frozen.
         self._pictures = {
@@ -100,20 +109,15 @@ class FaultWorld:
             for camera in self.contract.cameras
         }
         self._images = {
-            name: node.create_publisher(Image, camera.topic, qos.SENSOR_OUT)
-            for name, camera in binding.cameras.items()
+            name: publish(Image, camera.topic, qos.SENSOR_OUT) for name, camera in binding.cameras.items()
         }
         for arm in self.contract.embodiment.arms:
-            node.create_subscription(
-                JointTrajectory,
-                controller_topic(binding, arm.name),
-                partial(self._on_window, arm.name),
-                qos.CONTROLLER_IN,
-            )
-        node.create_subscription(String, 'action_node/state', self._on_state, qos.LATCHED)
-        node.create_subscription(Bool, 'action_node/engaged', self._on_engaged, qos.LATCHED)
-        node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.RECORD_OUT)
-        node.create_subscription(JointTrajectory, 'policy_node/action_chunk', self._on_chunk, qos.COMMAND)
+            topic = controller_topic(binding, arm.name)
+            listen(JointTrajectory, topic, partial(self._on_window, arm.name), qos.CONTROLLER_IN)
+        listen(String, 'action_node/state', self._on_state, qos.LATCHED)
+        listen(Bool, 'action_node/engaged', self._on_engaged, qos.LATCHED)
+        listen(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.RECORD_OUT)
+        listen(JointTrajectory, 'policy_node/action_chunk', self._on_chunk, qos.COMMAND)
         self._services: dict[str, Any] = {
             name: node.create_client(kind, f'action_node/{name}')
             for name, kind in (('engage', SetBool), ('hold', Trigger), ('clear_fault', Trigger))
@@ -124,6 +128,12 @@ class FaultWorld:
         for _ in range(steps):
             began = time.monotonic()
             self._publish(self.now_ns)
+            # Windows travel for one step, as on any bus; meanwhile action_node works on what was just published.
+            for arm, windows in self._windows.items():
+                for window in windows:
+                    self.robot.accept(arm, self.now_ns, window)
+                windows.clear()
+            self.robot.advance(self.now_ns, self.now_ns + STEP_NS)
             if self.real_pace:
                 # From deadline to deadline: what one step takes too long, the next ones take less.
                 self._deadline = (self._deadline or began) + STEP_NS * 1e-9
@@ -132,11 +142,6 @@ class FaultWorld:
             else:
                 self._deadline = None
                 self._await_windows(began)
-            for arm, windows in self._windows.items():
-                for window in windows:
-                    self.robot.accept(arm, self.now_ns, window)
-                windows.clear()
-            self.robot.advance(self.now_ns, self.now_ns + STEP_NS)
             self.now_ns += STEP_NS
             self._steps += 1
 
@@ -258,7 +263,7 @@ class FaultWorld:
 
     def _on_window(self, arm: str, message: JointTrajectory) -> None:
         try:
-            self._windows[arm].append(decode_trajectory(message))
+            self._windows[arm].append(window_of(message))
         except MessageError as error:
             self.robot.rejected += 1
             self.robot.rejection = str(error)

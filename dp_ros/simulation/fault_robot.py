@@ -17,6 +17,8 @@ Array = npt.NDArray[np.float64]
 
 CONTROL_NS = 5_000_000
 LAG_S = 0.05
+# Distance from the command, rad or m, that counts as none.
+SETTLED = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,13 @@ class FaultRobot:
             step[list(self.blocked)] = 0.0
             self.velocity = step / (CONTROL_NS * 1e-9)
             self.measured = self.measured + step
+
+    @property
+    def settled(self) -> bool:
+        """Nothing moves, and every joint is where it was sent."""
+        return self.resting and (
+            not self._positions or bool(np.all(np.abs(self.measured - self._positions[-1]) < SETTLED))
+        )
 
     @property
     def resting(self) -> bool:
