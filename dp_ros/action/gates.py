@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from dp_ros.action.chunk import ActionChunk
 from dp_ros.action.plan import Joined
+from dp_ros.action.pose import PoseColumns, gate_poses
 from dp_ros.errors import ChunkError, ConfigError, DpRosError
 
 MS = 1_000_000
@@ -32,6 +33,7 @@ class ChunkLimits:
         max_seam_speed: the same for velocities, rad/s or m/s.
         position_tolerance: how far a row may lie beyond the position limits, rad or m; what is within is clipped.
         max_speed_ratio: how many times the velocity limits a chunk may be; the plan is slowed down by so much.
+        poses: columns that are end-effector poses: made true rotations, and judged by their own speeds.
         clip_budget: share of the rows that may lie beyond the position limits at all.
         max_deviation: how far the plan may be from the chunk that it follows, rad or m.
     """
@@ -45,6 +47,7 @@ class ChunkLimits:
     position_tolerance: PerJoint = 0.1
     max_speed_ratio: float = 4.0
     clip_budget: float = 0.2
+    poses: tuple[PoseColumns, ...] = ()
     max_deviation: PerJoint = np.inf
 
 
@@ -115,7 +118,7 @@ class ChunkGates:
         self._require_finite(chunk)
         self._require_timely(chunk, now_ns)
         self._require_newer(chunk)
-        return chunk
+        return gate_poses(chunk, self.limits.poses, self.limits.max_speed_ratio)
 
     def check_start(self, chunk: ActionChunk, measured: npt.ArrayLike, now_ns: int) -> None:
         """Refuse to start where the first action is not where the arms are.

@@ -41,7 +41,7 @@ class Motion:
         limits: what the commands keep; None: those of the task's own binding.
     """
 
-    freeze_ns: int = 40 * MS
+    freeze_ns: int = 80 * MS
     soft_start_ns: int = 1000 * MS
     past_ns: int = 40 * MS
     future_ns: int = 160 * MS

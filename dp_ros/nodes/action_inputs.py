@@ -3,6 +3,7 @@
 
 """What action_node hears: chunks, measured joints, the emergency stop and the dead-man switch."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -33,6 +34,7 @@ class ActionInputs:
         motion: what decides.
         binding: where the joint states come from.
         chunk_topic: where the chunks come from.
+        preview_topic: what the policy would do if it were engaged.
         deadman: whether there is a dead-man switch.
         after: called after every message that may change the state or make a window due, with the window if any.
     """
@@ -43,6 +45,7 @@ class ActionInputs:
         motion: Motion,
         binding: Binding,
         chunk_topic: str,
+        preview_topic: str,
         deadman: bool,
         after: Callable[[Window | None], None],
     ):
@@ -56,6 +59,7 @@ class ActionInputs:
             self.subscriptions.append(node.create_subscription(kind, topic, callback, profile, **events))
 
         subscribe(JointTrajectory, chunk_topic, self._on_chunk, qos.COMMAND)
+        subscribe(JointTrajectory, preview_topic, self._on_preview, qos.COMMAND)
         for joints in binding.joint_states:
             subscribe(JointState, joints.topic, self._on_joints, qos.sensor(joints.qos, qos.JOINTS_DEPTH))
         for pose in binding.pose_states:
@@ -109,6 +113,11 @@ class ActionInputs:
             except ChunkError as error:
                 self._say_refused(error)
         self._after(window)
+
+    def _on_preview(self, message: JointTrajectory) -> None:
+        # A preview that is no chunk leads to chunks that are none: the gates say so then.
+        with contextlib.suppress(MessageError, ChunkError):
+            self._motion.previewed = decode_chunk(message)
 
     def _say_refused(self, error: Exception) -> None:
         self._node.get_logger().warning(f'chunk refused, {error}', throttle_duration_sec=1.0)

@@ -64,7 +64,10 @@ class ActionNode(ManagedNode[ActionParams]):
         model = self._robot_model(binding)
         limits = motion_limits(params, contract, binding, model)
         self._motion = Motion(
-            contract, motion_settings(params, contract, binding), chunk_limits(params, contract), limits
+            contract,
+            motion_settings(params, contract, binding),
+            chunk_limits(params, contract, binding),
+            limits,
         )
         self._conflict = ''
         self._topics = [
@@ -82,7 +85,13 @@ class ActionNode(ManagedNode[ActionParams]):
         self._views = ActionViews(self, contract.joint_names, publisher)
         self._grippers = GripperView(publisher, contract.embodiment, binding, model)
         self._inputs = ActionInputs(
-            self, self._motion, binding, params.chunk_topic, params.deadman_timeout_s > 0, self._after
+            self,
+            self._motion,
+            binding,
+            params.chunk_topic,
+            params.preview_topic,
+            params.deadman_timeout_s > 0,
+            self._after,
         )
         for subscription in self._inputs.subscriptions:
             self.own(self.destroy_subscription, subscription)

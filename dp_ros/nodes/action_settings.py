@@ -7,6 +7,7 @@ import math
 
 from dp_ros.action.gates import ChunkLimits
 from dp_ros.action.limits import MotionLimits
+from dp_ros.action.pose import pose_columns
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.contract.robot_model import RobotModel
@@ -65,7 +66,7 @@ def motion_settings(params: ActionParams, contract: Contract, binding: Binding) 
     )
 
 
-def chunk_limits(params: ActionParams, contract: Contract) -> ChunkLimits:
+def chunk_limits(params: ActionParams, contract: Contract, binding: Binding) -> ChunkLimits:
     """What the gates let pass."""
     return ChunkLimits(
         max_age_ns=_ns(params.max_chunk_age_s),
@@ -77,6 +78,7 @@ def chunk_limits(params: ActionParams, contract: Contract) -> ChunkLimits:
         position_tolerance=_by_unit(contract, params.limit_tolerance_rad, params.limit_tolerance_m),
         max_speed_ratio=params.max_speed_ratio,
         clip_budget=params.clip_budget,
+        poses=pose_columns(binding, contract.joint_names),
         max_deviation=_by_unit(
             contract, params.max_deviation_rad or math.inf, params.max_deviation_m or math.inf
         ),

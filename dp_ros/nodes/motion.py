@@ -87,6 +87,7 @@ class Motion:
         self.state = State()
         self.chunk_id = ''
         self.accepted: ActionChunk | None = None
+        self.previewed: ActionChunk | None = None
         self.counters: Counter[str] = Counter()
         self.figures = PlanFigures()
         self.homing_s = 0.0
@@ -104,8 +105,9 @@ class Motion:
     # What operators ask for.
 
     def engage(self, now_ns: int) -> Answer:
-        """Follow the policy from its next chunk on; refused where the arms are not measured now."""
-        answer = supervisor.engage(self.state, now_ns, self.obstacle(now_ns))
+        """Follow the policy from its next chunk on; refused where the arms are not measured, or far from its start."""
+        obstacle = self.obstacle(now_ns) or self._start_trouble(now_ns)
+        answer = supervisor.engage(self.state, now_ns, obstacle)
         if answer.success and not self.state.engaged:
             self.gates.reset()
             self.tracking.reset()
@@ -348,6 +350,18 @@ class Motion:
         self.track.jumped(before_ns, now_ns)
         if involved:
             self.fault(now_ns, 'clock_back', f'the clock jumped back by {(before_ns - now_ns) / 1e9:.2f} s')
+
+    def _start_trouble(self, now_ns: int) -> str:
+        """Why the policy's last preview, where it is fresh, must not be started from here; else empty."""
+        chunk, limits = self.previewed, self.gates.limits
+        if chunk is None or not 0 <= now_ns - chunk.stamp_ns <= limits.max_age_ns:
+            return ''
+        try:
+            chunk = chunk.reordered(self.gates.joint_names)
+            self.gates.check_start(chunk, self.measured.newest, now_ns)
+        except ChunkError as error:
+            return f'the policy would not start from here: {error}'
+        return ''
 
     def _pressed(self) -> str:
         return 'the emergency stop is pressed (~/estop is true)' if self.estopped else ''

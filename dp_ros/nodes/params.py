@@ -86,11 +86,15 @@ class ActionParams(LifecycleParams):
     )
     dry_run: bool = param(True, 'Do everything but publish to the controllers.')
     chunk_topic: str = param('policy_node/action_chunk', 'Where the action chunks come from.')
+    preview_topic: str = param(
+        'policy_node/preview',
+        'What the policy would do if engaged: engaging is refused where that starts too far away.',
+    )
     rate_hz: float = param(50.0, 'Windows a second.', 1.0, 1000.0)
     point_s: float = param(0.02, 'Distance of the points of the committed plan.', 0.001, 1.0)
     past_s: float = param(0.04, 'A window starts at least so long before now.', 0.0, 1.0)
     future_s: float = param(0.16, 'A window reaches so far beyond now, before the braking tail.', 0.001, 10.0)
-    freeze_s: float = param(0.04, 'The next so many seconds of the plan are never changed.', 0.0, 1.0)
+    freeze_s: float = param(0.08, 'The next so many seconds of the plan are never changed.', 0.0, 1.0)
     forward_hz: float = param(
         200.0, 'Commands a second to forward command controllers, where the binding has any.', 1.0, 1000.0
     )

@@ -254,7 +254,7 @@ def test_sigterm_brakes_first_and_exits_with_0(own_graph, contract, checkpoint):
     assert 'braking window published' in own_graph.fleet.tail('action_node')
     own_graph.until(lambda: own_graph.engaged[-1] is False, what='the lamp')
     before, last = (decode_trajectory(m) for m in robot.windows['left'][-2:])
-    assert last.positions[-1, 0] < before.positions[-1, 0] - 0.1 * SPEED, (
+    assert last.positions[-1, 0] < before.positions[-1, 0] - 0.06 * SPEED, (
         'the last window does not brake earlier'
     )
     assert_brakes(robot)

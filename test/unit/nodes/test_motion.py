@@ -126,6 +126,19 @@ def test_hold_goes_on_from_what_was_commanded_disengaging_from_what_is_measured(
     np.testing.assert_array_equal(anew.positions[0], 0.3)
 
 
+def test_engaging_is_refused_where_the_preview_starts_elsewhere(motion):
+    measure(motion, T0)
+    motion.previewed = chunk(T0, 0, start=0.5)
+    answer = motion.engage(T0)
+    assert not answer.success
+    assert 'left_arm_waist: action 0.5000, measured 0.0000' in answer.message
+    assert motion.state.mode is Mode.IDLE
+    # A preview of long ago says nothing.
+    late = T0 + 1000 * MS
+    measure(motion, late)
+    assert motion.engage(late).success
+
+
 def test_a_start_elsewhere_is_refused_and_nothing_moves(motion):
     motion.engage(T0)
     with pytest.raises(ChunkError, match=r'left_arm_waist: action 0\.5'):
