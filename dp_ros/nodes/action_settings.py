@@ -58,6 +58,7 @@ def motion_settings(params: ActionParams, contract: Contract, binding: Binding) 
         lead_ns=tuple(int(ns) for ns in lead) if lead.any() else None,
         max_tracking_error=_tracking_errors(params, contract),
         position_tolerance=_by_unit(contract, params.limit_tolerance_rad, params.limit_tolerance_m),
+        rest_tolerance=_by_unit(contract, params.rest_tolerance_rad, params.rest_tolerance_m),
         reject_limit=params.reject_limit,
         clock_timeout_s=params.clock_timeout_s,
         start_pose=params.start_pose,

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from dp_ros.action import supervisor
 from dp_ros.action.chunk import ActionChunk
@@ -48,6 +49,7 @@ class MotionSettings:
     lead_ns: tuple[int, ...] | None = None
     max_tracking_error: tuple[float, ...]
     position_tolerance: tuple[float, ...]
+    rest_tolerance: tuple[float, ...] | float = 0.0
     reject_limit: int = 5
     clock_timeout_s: float = 0.0
     start_pose: tuple[float, ...] = ()
@@ -138,7 +140,7 @@ class Motion:
         answer = supervisor.go_to_start(self.state, now_ns, obstacle or self.obstacle(now_ns))
         if not answer.success:
             return answer
-        plan = self.track.followed(now_ns) or self.track.at_rest(self.measured.newest, now_ns)
+        plan = self.track.followed(now_ns) or self._standing(self.measured.newest, now_ns)
         try:
             plan = plan.moved_to(np.array(target), now_ns, self._settings.freeze_ns, scale)
         except DpRosError as error:
@@ -337,7 +339,10 @@ class Motion:
         except StaleObservationError as error:
             raise ChunkError('start', str(error)) from error
         self.gates.check_start(chunk, measured, now_ns)
-        return plan if plan is not None else self.track.at_rest(measured, now_ns)
+        return plan if plan is not None else self._standing(measured, now_ns)
+
+    def _standing(self, measured: npt.NDArray[np.float64], now_ns: int) -> CommittedPlan:
+        return self.track.standing(measured, now_ns, np.array(self._settings.rest_tolerance))
 
     def _jumped_back(self, now_ns: int) -> None:
         """Nothing on the old time axis means anything any more: brake on the new one, and latch."""

@@ -129,6 +129,18 @@ class ActionParams(LifecycleParams):
     start_jump_m: float = param(
         0.04, 'Engaging is refused where the policy wants to start further away, prismatic joints.', 0.0, 10.0
     )
+    rest_tolerance_rad: float = param(
+        0.02,
+        'Arms measured so near to where they were sent last are taken to stand there, revolute joints.',
+        0.0,
+        1.0,
+    )
+    rest_tolerance_m: float = param(
+        0.002,
+        'Arms measured so near to where they were sent last are taken to stand there, prismatic joints.',
+        0.0,
+        1.0,
+    )
     max_seam_rad: float = param(
         0.5, 'A chunk is rejected that differs more from the plan where it takes over; 0: never.', 0.0, 10.0
     )

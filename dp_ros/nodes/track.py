@@ -5,6 +5,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import numpy.typing as npt
 
 from dp_ros.action.limits import MotionLimits
@@ -37,6 +38,7 @@ class Track:
         self.gaps = 0
         self.margin_ns: int | None = None
         self.urgent = False
+        self._left_at: npt.NDArray[np.float64] | None = None
 
     @property
     def moving(self) -> bool:
@@ -46,6 +48,19 @@ class Track:
     def at_rest(self, position: npt.ArrayLike, now_ns: int) -> CommittedPlan:
         """A plan that stands still at ``position`` (A,)."""
         return CommittedPlan.hold(position, now_ns, self.point_ns, self.limits)
+
+    def standing(
+        self, measured: npt.NDArray[np.float64], now_ns: int, tolerance: npt.NDArray[np.float64]
+    ) -> CommittedPlan:
+        """A plan that stands where the arms are: where they were sent last, if all are measured within ``tolerance``.
+
+        A controller holds what it was sent, not what is measured; a servo that sags would be told to step by as much.
+        Where any joint is elsewhere, somebody else moved the arms, and only the measurement counts.
+        """
+        left = self._left_at
+        if left is not None and np.all(np.abs(measured - left) <= tolerance):
+            return self.at_rest(left, now_ns)
+        return self.at_rest(measured, now_ns)
 
     def followed(self, now_ns: int) -> CommittedPlan | None:
         """The plan as the controllers follow it: where our last window was exhausted, they ran into its brake."""
@@ -90,6 +105,8 @@ class Track:
 
     def drop(self) -> None:
         """Forget the plan: others may move the arms from now on."""
+        if self.plan is not None:
+            self._left_at = self.plan.sample(self.plan.end_ns)[0]
         self.plan = None
         self.silent()
 

@@ -4,6 +4,7 @@
 """What action_node decides, without ROS: every stop brakes, nothing moves uninvited."""
 
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -137,6 +138,28 @@ def test_engaging_is_refused_where_the_preview_starts_elsewhere(motion):
     late = T0 + 1000 * MS
     measure(motion, late)
     assert motion.engage(late).success
+
+
+@pytest.mark.parametrize(('sag', 'begins_at'), [(0.01, 'commanded'), (0.05, 'measured')])
+def test_a_servo_that_sags_is_no_step(sag, begins_at):
+    """The controllers hold what they were sent; an arm that was moved by others is where it is measured."""
+    motion = Motion(
+        CONTRACT,
+        replace(SETTINGS, rest_tolerance=0.02),
+        ChunkLimits(max_age_ns=500 * MS, start_jump=0.1),
+        LIMITS,
+    )
+    measure(motion, T0)
+    now = drive(motion)
+    left = motion.last_words(now).positions[-1]
+    now = now + 60 * STEP
+    for k in range(60):
+        motion.tick(now - (60 - k) * STEP)
+    motion.measured.put(now, CONTRACT.joint_names, left - sag)
+    assert motion.engage(now).success
+    window = motion.chunk(chunk(now, 0, float(left[0]), epoch=2), now)
+    want = left if begins_at == 'commanded' else left - sag
+    np.testing.assert_allclose(window.positions[0], want, atol=1e-12)
 
 
 def test_a_start_elsewhere_is_refused_and_nothing_moves(motion):
