@@ -73,9 +73,9 @@ class FaultSession:
         self._images = real_policy
         if real_policy:
             # Torch takes seconds to import, and most faults do not need it.
-            from dp_ros.policy.testing import tiny_checkpoint
+            from dp_ros.cli.fault_checkpoint import calm_checkpoint
 
-            tiny_checkpoint(self.folder / 'policy', self.contract)
+            calm_checkpoint(self.folder / 'policy', self.contract)
         defaults = action_defaults()
         self.action = {
             'checkpoint': self.folder / 'site', 'binding': binding, 'autostart': True, 'use_sim_time': True,

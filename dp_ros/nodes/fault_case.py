@@ -121,9 +121,9 @@ class FaultCase:
     def _recover(self, spec: FaultSpec) -> str:
         """What is wrong about the recovery; empty where it goes as specified."""
         world, wanted = self._world, spec.expect.recovery
+        world.tick()
         if spec.target in ('action', 'policy') and spec.kind in ('kill', 'terminate'):
             self._start(f'{spec.target}_node', spec)
-        world.real_pace = world.real_policy
         world.tick(_HEALTHY_STEPS)
         if wanted == 'goes on':
             world.tick(10)
@@ -156,7 +156,6 @@ class FaultCase:
     def _engage(self) -> None:
         """As an operator: once more while something lacks a moment; then wait until the chunks are followed."""
         world = self._world
-        world.real_pace = world.real_pace or world.real_policy
         if not world.tick_until(lambda: self._ask('engage')[0], 0.2, _RECOVER_S):
             raise Trouble(f'cannot engage: {self._answers[-1][2]}')
         if not world.tick_until(lambda: world.state.startswith('RUN'), _RUN_S):

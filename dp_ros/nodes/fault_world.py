@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
@@ -42,6 +41,15 @@ from dp_ros.simulation.fault_policy import ScriptedPolicy
 from dp_ros.simulation.fault_robot import FaultRobot
 from dp_ros.simulation.fault_stream import FaultLayer, Sample
 
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+    # Each event of a publisher or a subscription is one more thing to wait for, in every step.
+    _PUBLISH = {'event_callbacks': PublisherEventCallbacks(use_default_callbacks=False)}
+    _LISTEN = {'event_callbacks': SubscriptionEventCallbacks(use_default_callbacks=False)}
+except ImportError:  # Humble has them elsewhere, and only the ones that are asked for
+    _PUBLISH, _LISTEN = {}, {}
+
 STEP_NS = 20_000_000
 CHUNK_TOPIC = 'fault_node/action_chunk'
 START_NS = 100_000_000_000
@@ -49,7 +57,12 @@ _IMAGE_EVERY = 2
 _PICTURES = 4
 # Longest wait for windows, wall clock: while chunks are followed, and while it may be over.
 _WAIT_S, _WAIT_IDLE_S = 0.5, 0.15
+_CHUNK_WAIT_S = 0.3
 _NUDGE_S = 0.05
+# A step without an answer, wall clock: while engaged, and else.
+_UNANSWERED_S, _IDLE_S = 0.01, 0.003
+# Distance from home, rad or m, beyond which the arms are put back.
+_FAR = 0.05
 _CALL_S = 5.0
 
 
@@ -83,20 +96,16 @@ class FaultWorld:
         self._past_ns = past_ns
         self._windows: dict[str, list[Trajectory]] = {arm.name: [] for arm in contract.embodiment.arms}
         self._flowing = self._advanced = self._chunked = False
-        self._steps = 0
+        self._steps = self._policy_ns = 0
+        self._policy_mute = False
         self._deadline: float | None = None
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
         self._connect(node, binding)
 
     def _connect(self, node: Node, binding: Binding) -> None:
-        # Each event of a publisher or a subscription is one more thing to wait for, in every step.
-        publish = partial(
-            node.create_publisher, event_callbacks=PublisherEventCallbacks(use_default_callbacks=False)
-        )
-        listen = partial(
-            node.create_subscription, event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False)
-        )
+        publish = partial(node.create_publisher, **_PUBLISH)
+        listen = partial(node.create_subscription, **_LISTEN)
         self._clock = publish(Clock, '/clock', qos.CLOCK)
         self._joints = publish(JointState, binding.joint_states[0].topic, qos.SENSOR_OUT)
         self._chunks = publish(JointTrajectory, CHUNK_TOPIC, qos.COMMAND)
@@ -127,21 +136,22 @@ class FaultWorld:
         """So many steps of simulated time."""
         for _ in range(steps):
             began = time.monotonic()
+            arrived, self._windows = self._windows, {arm: [] for arm in self._windows}
             self._publish(self.now_ns)
-            # Windows travel for one step, as on any bus; meanwhile action_node works on what was just published.
-            for arm, windows in self._windows.items():
-                for window in windows:
-                    self.robot.accept(arm, self.now_ns, window)
-                windows.clear()
-            self.robot.advance(self.now_ns, self.now_ns + STEP_NS)
             if self.real_pace:
                 # From deadline to deadline: what one step takes too long, the next ones take less.
                 self._deadline = (self._deadline or began) + STEP_NS * 1e-9
                 self._executor.spin_once(timeout_sec=0.0)
                 self.spin(self._deadline - time.monotonic())
+                for arm, windows in self._windows.items():
+                    arrived[arm] += windows
+                    windows.clear()
+                self._control(arrived)
             else:
                 self._deadline = None
-                self._await_windows(began)
+                # Windows travel for one step, as on any bus; meanwhile action_node works on what was just published.
+                self._control(arrived)
+                self._await_windows(time.monotonic())
             self.now_ns += STEP_NS
             self._steps += 1
 
@@ -180,15 +190,24 @@ class FaultWorld:
         (publisher or self._chunks).publish(chunk_message(sample))
 
     def forget(self) -> None:
-        """A new case: every stream healthy, the arms at home with an empty trace, earlier states but the last gone."""
+        """A new case: every stream healthy, the arms about home, an empty trace, earlier states but the last gone."""
         for layer in self.layers.values():
             layer.end()
         self.policy.every, self.policy.silent, self.policy.beside = 1, False, np.zeros(len(self.home))
         self.robot.blocked.clear()
-        self.robot.place(self.home)
+        if np.abs(self.robot.measured - self.home).max() > _FAR:
+            # Far enough for action_node to see that others moved the arms; a smaller step would be one of ours.
+            self.robot.place(self.home)
+        self.robot.forget()
         self.robot.rejected, self.robot.rejection = 0, ''
         self.real_pace, self.missed = False, 0
         self.states = [(self.now_ns, self.state)]
+
+    def _control(self, arrived: dict[str, list[Trajectory]]) -> None:
+        for arm, windows in arrived.items():
+            for window in windows:
+                self.robot.accept(arm, self.now_ns, window)
+        self.robot.advance(self.now_ns, self.now_ns + STEP_NS)
 
     def _publish(self, now_ns: int) -> None:
         layers, before = self.layers, self.heard_ns
@@ -204,6 +223,7 @@ class FaultWorld:
             self._deadman.publish(Bool(data=self.deadman))
         if self.real_policy and self._steps % _IMAGE_EVERY == 0:
             self._publish_images(now_ns)
+            self._await_chunk(now_ns)
         elif not self.real_policy and self.engaged:
             # The policy has the same clock as the nodes.
             chunk = self.policy.chunk(self.heard_ns)
@@ -223,11 +243,21 @@ class FaultWorld:
             picture = self._pictures[sample.frame_id][number]
             self._images[sample.frame_id].publish(image_message(sample, picture))
 
+    def _await_chunk(self, now_ns: int) -> None:
+        """In lockstep: the real policy's chunk of the pictures of now, where one is due; not once it failed to come."""
+        due_ns = self._policy_ns + self.contract.timing.tick_ns - self.contract.timing.period_ns // 2
+        if self.real_pace or self._policy_mute or not self.engaged or now_ns < due_ns:
+            return
+        before, end = self._policy_ns, time.monotonic() + _CHUNK_WAIT_S
+        while self._policy_ns == before and time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=_NUDGE_S)
+        self._policy_mute = self._policy_ns == before
+
     def _await_windows(self, began: float) -> None:
         due = self.action_runs and self._advanced and (self._flowing or (self.engaged and self._chunked))
         if not due:
-            self._executor.spin_once(timeout_sec=0.001)
-            self._executor.spin_once(timeout_sec=0.0)
+            # Nobody answers such a step; it still takes what the nodes need to hear of it.
+            self.spin(_UNANSWERED_S if self.engaged else _IDLE_S)
             self._flowing = any(self._windows.values())
             return
         nudged = began
@@ -276,18 +306,23 @@ class FaultWorld:
         if message.data and not self.engaged:
             # As policy_node: the first observation after the edge begins a new epoch.
             self.policy.engaged(self.heard_ns + STEP_NS, self.robot.measured)
-            self._chunked = False
+            self._chunked = self._policy_mute = False
+            self._policy_ns = 0
         self.engaged = message.data
 
     def _on_chunk(self, message: JointTrajectory) -> None:
         if self.real_policy:
-            self.layers['chunks'].push(self.now_ns, chunk_sample(message))
+            sample = chunk_sample(message)
+            self.layers['chunks'].push(self.now_ns, sample)
+            self._policy_ns, self._policy_mute = sample.stamp_ns, False
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             node, _, task = status.name.partition(': ')
             if task == 'counters':
-                self.counters.update({f'{node}/{v.key}': int(v.value) for v in status.values})
+                # A node that was started again counts from zero, and does not name what it has not met yet.
+                self.counters = {k: v for k, v in self.counters.items() if not k.startswith(f'{node}/')}
+                self.counters |= {f'{node}/{v.key}': int(v.value) for v in status.values}
                 self.reported[node] = time.monotonic()
 
 

@@ -107,25 +107,25 @@ def offset(by: float, joint: int = -1, noise: bool = False) -> Change:
     return change
 
 
-def ramp(speed: float, joint: int = 1) -> Change:
-    """One joint of a chunk runs away from what was meant, by ``speed`` per second from the chunk's start."""
+def ramp(speed: float, joint: int = 1, from_s: float = 0.0) -> Change:
+    """One joint of a chunk runs away from what was meant, by ``speed`` per second, from so long after its start on."""
 
     def change(sample: Sample, _: np.random.Generator) -> Sample:
         rows = [row.copy() for row in sample.rows]
         for row, time_ns in zip(rows, sample.times_ns, strict=True):
-            row[joint] += speed * time_ns * 1e-9
+            row[joint] += speed * max(0.0, time_ns * 1e-9 - from_s)
         return replace(sample, rows=tuple(rows))
 
     return change
 
 
-def wave(amplitude: float, hz: float, joint: int = 1) -> Change:
-    """One joint of a chunk swings around what was meant, from the chunk's start on."""
+def wave(amplitude: float, hz: float, joint: int = 1, from_s: float = 0.0) -> Change:
+    """One joint of a chunk swings around what was meant, from so long after its start on."""
 
     def change(sample: Sample, _: np.random.Generator) -> Sample:
         rows = [row.copy() for row in sample.rows]
         for row, time_ns in zip(rows, sample.times_ns, strict=True):
-            row[joint] += amplitude * np.sin(2 * np.pi * hz * time_ns * 1e-9)
+            row[joint] += amplitude * np.sin(2 * np.pi * hz * max(0.0, time_ns * 1e-9 - from_s))
         return replace(sample, rows=tuple(rows))
 
     return change

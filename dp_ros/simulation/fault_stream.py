@@ -115,23 +115,25 @@ class Freeze:
 
 
 class Duplicate(Transport):
-    """Deliver each sample ``copies`` times."""
+    """Deliver each sample ``copies`` times, ``spacing_s`` apart."""
 
-    def __init__(self, copies: int = 2):
+    def __init__(self, copies: int = 2, spacing_s: float = 0.0):
         _require(copies >= 2, f'copies must be at least 2, got {copies}')
-        self._copies = copies
+        _require(spacing_s >= 0, f'spacing_s must not be negative, got {spacing_s}')
+        self._copies, self._spacing_ns = copies, round(spacing_s * 1e9)
 
     def __call__(self, now_ns: int, sample: Sample, rng: np.random.Generator) -> list[Arrival]:
         """The sample, several times."""
-        return [(now_ns, sample)] * self._copies
+        return [(now_ns + i * self._spacing_ns, sample) for i in range(self._copies)]
 
 
 class Reorder(Transport):
-    """Keep ``depth`` samples back, then deliver them newest first."""
+    """Keep ``depth`` samples back, then deliver them newest first, ``spacing_s`` apart."""
 
-    def __init__(self, depth: int = 2):
+    def __init__(self, depth: int = 2, spacing_s: float = 0.0):
         _require(depth >= 2, f'depth must be at least 2, got {depth}')
-        self._depth = depth
+        _require(spacing_s >= 0, f'spacing_s must not be negative, got {spacing_s}')
+        self._depth, self._spacing_ns = depth, round(spacing_s * 1e9)
         self._kept: list[Sample] = []
 
     def __call__(self, now_ns: int, sample: Sample, rng: np.random.Generator) -> list[Arrival]:
@@ -139,7 +141,7 @@ class Reorder(Transport):
         self._kept.append(sample)
         if len(self._kept) < self._depth:
             return []
-        out = [(now_ns, kept) for kept in reversed(self._kept)]
+        out = [(now_ns + i * self._spacing_ns, kept) for i, kept in enumerate(reversed(self._kept))]
         self._kept.clear()
         return out
 
