@@ -34,7 +34,7 @@ class ActionInputs:
         motion: what decides.
         binding: where the joint states come from.
         chunk_topic: where the chunks come from.
-        preview_topic: what the policy would do if it were engaged.
+        preview_topic: what the policy would do if it were engaged; empty: not listened to.
         deadman: whether there is a dead-man switch.
         after: called after every message that may change the state or make a window due, with the window if any.
     """
@@ -59,7 +59,8 @@ class ActionInputs:
             self.subscriptions.append(node.create_subscription(kind, topic, callback, profile, **events))
 
         subscribe(JointTrajectory, chunk_topic, self._on_chunk, qos.COMMAND)
-        subscribe(JointTrajectory, preview_topic, self._on_preview, qos.COMMAND)
+        if preview_topic:
+            subscribe(JointTrajectory, preview_topic, self._on_preview, qos.COMMAND)
         for joints in binding.joint_states:
             subscribe(JointState, joints.topic, self._on_joints, qos.sensor(joints.qos, qos.JOINTS_DEPTH))
         for pose in binding.pose_states:

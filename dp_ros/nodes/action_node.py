@@ -89,7 +89,7 @@ class ActionNode(ManagedNode[ActionParams]):
             self._motion,
             binding,
             params.chunk_topic,
-            params.preview_topic,
+            params.preview_topic if params.check_preview else '',
             params.deadman_timeout_s > 0,
             self._after,
         )

@@ -86,9 +86,10 @@ class ActionParams(LifecycleParams):
     )
     dry_run: bool = param(True, 'Do everything but publish to the controllers.')
     chunk_topic: str = param('policy_node/action_chunk', 'Where the action chunks come from.')
-    preview_topic: str = param(
-        'policy_node/preview',
-        'What the policy would do if engaged: engaging is refused where that starts too far away.',
+    preview_topic: str = param('policy_node/preview', 'What the policy would do if it were engaged.')
+    check_preview: bool = param(
+        True,
+        'Refuse to engage where the last preview starts too far away; else only the first chunk is looked at.',
     )
     rate_hz: float = param(50.0, 'Windows a second.', 1.0, 1000.0)
     point_s: float = param(0.02, 'Distance of the points of the committed plan.', 0.001, 1.0)
