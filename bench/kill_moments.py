@@ -195,6 +195,8 @@ def one_kill(bench: KillBench, target: str, seed: int, index: int) -> dict:
     # Any moment within a period as well.
     time.sleep(float(rng.uniform(0.0, 0.02)))
     kill_ns = max(bench.commanded)
+    # A HOLD of before, heard late, is not the answer to this kill.
+    bench.hold_ns = 0
     bench.kill(f'{target}_node')
     bench.until(
         lambda: bench.settled(kill_ns, 'HOLD' if target == 'policy' else ''), 60.0, 'the arms to rest'
@@ -234,8 +236,10 @@ def measured(bench: KillBench, target: str, kill_ns: int) -> dict:
     after_s = (rest_ns - onset_ns) * 1e-9
     bound_s = limits.velocity / limits.acceleration + PERIOD_NS * 1e-9
     acceleration = np.diff(positions, 2, axis=0) / (PERIOD_NS * 1e-9) ** 2
-    share = np.abs(acceleration) / limits.acceleration
     gaps = np.diff(stamps) != PERIOD_NS
+    # Where a message of ~/commanded was lost there is no second difference to take; lost after the kill is a miss.
+    known = ~(gaps[1:] | gaps[:-1])
+    share = np.where(known[:, None], np.abs(acceleration) / limits.acceleration, 0.0)
     since = stamps[2:] >= kill_ns
     slices = bench.contract.embodiment.slices
     speed = np.abs(velocities[np.searchsorted(stamps, kill_ns)]) / limits.velocity
@@ -259,8 +263,8 @@ def measured(bench: KillBench, target: str, kill_ns: int) -> dict:
         f'{names[i]} accelerates with {share[:, i].max():.3f} of its limit'
         for i in np.flatnonzero((share > 1.01).any(0))
     ]
-    missed += ['steps of ~/commanded are missing'] if gaps.any() else []
-    return {**out, 'missed': missed}
+    missed += ['steps of ~/commanded after the kill are missing'] if gaps[stamps[1:] > kill_ns].any() else []
+    return {**out, 'steps_lost': int(gaps.sum()), 'missed': missed}
 
 
 def table(rows: list[dict]) -> str:
