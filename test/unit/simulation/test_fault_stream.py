@@ -97,6 +97,9 @@ def test_freeze_repeats_the_last_healthy_sample_with_its_old_or_a_live_stamp():
 def test_duplicate_and_reorder_keep_every_sample():
     assert stamps(passed(Duplicate(2), count=3)) == [1, 1, 2, 2, 3, 3]
     assert stamps(passed(Reorder(3), count=6)) == [3, 2, 1, 6, 5, 4]
+    # Apart, so that a queue of one does not lose what comes second.
+    assert [at // STEP for at, _ in passed(Duplicate(2, spacing_s=0.04), count=5)][:4] == [1, 2, 3, 3]
+    assert [at // STEP for at, _ in passed(Reorder(2, spacing_s=0.02), count=5)][:4] == [2, 3, 4, 5]
 
 
 def test_faults_of_a_layer_act_one_after_the_other():
@@ -133,6 +136,13 @@ def test_content_faults_never_touch_what_was_sent():
         before, after = changed(kind, **given)
         np.testing.assert_array_equal(before.rows, samples(1)[0].rows)
         assert not np.array_equal(before.rows, after.rows, equal_nan=True)
+
+
+def test_what_happens_later_in_a_chunk_leaves_its_beginning_alone():
+    for kind, given in (('ramp', {'speed': 1.0}), ('wave', {'amplitude': 1.0, 'hz': 1.0})):
+        before, after = changed(kind, from_s=0.08, **given)
+        same = [np.array_equal(a, b) for a, b in zip(before.rows, after.rows, strict=True)]
+        assert same == [True, True, True, False]
 
 
 def test_value_spoils_one_joint_from_a_row_on():
