@@ -188,6 +188,10 @@ class Motion:
     def watch_clock(self, now_ns: int, steady_s: float) -> None:
         """Tell ROS time and the steady clock, whatever the ROS clock does: where it stands still, brake."""
         self._clock_trouble = self._clock.check(now_ns, steady_s)
+        if self._clock_trouble:
+            # Whoever still has a clock has long run into the brake of the last window; a new one from here would be
+            # of the past, and step the arms back once our clock goes on.
+            self.track.exhausted()
         self._stop(now_ns, 'clock_frozen', self._clock_trouble)
 
     def chunk(self, chunk: ActionChunk, now_ns: int) -> Window | None:
@@ -203,7 +207,9 @@ class Motion:
             chunk = self.gates.check(chunk, now_ns)
             # A chunk tells the time as well: where the clock is a topic, it may arrive before the clock does.
             now_ns = max(now_ns, chunk.stamp_ns)
-            return self._follow(chunk, now_ns)
+            # A clock that jumped forward shows in the age of the joints; the chunk may come before the next tick.
+            self._stop(now_ns, *self._joint_trouble(now_ns))
+            return self._follow(chunk, now_ns) if self.state.engaged else self.due(now_ns)
         except ChunkError as error:
             self.refused(error, now_ns)
             raise

@@ -98,6 +98,16 @@ class Track:
         """Whether the plan has ended so long ago that the controllers rest at the end of what they have."""
         return self.plan is not None and now_ns - self.past_ns > self.plan.end_ns
 
+    def exhausted(self) -> None:
+        """No window can reach the controllers in time: the plan becomes what they do with their last one, its brake."""
+        if self.plan is None or self.published_ns is None:
+            return
+        reached_ns = self.published_ns + self.future_ns
+        if self.plan.end_ns > reached_ns:
+            self.gaps += 1
+            self.plan = self.plan.braked(reached_ns)
+        self.silent()
+
     def silent(self) -> None:
         """No more windows; the plan stays, to go on from it."""
         self.published_ns = None
