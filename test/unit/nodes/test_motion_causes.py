@@ -7,7 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from motion_cases import CONTRACT, JOINTS, MS, STEP, T0, chunk, drive, follow, measure, measured_motion
+from motion_cases import (
+    CONTRACT,
+    JOINTS,
+    MS,
+    SETTINGS,
+    STEP,
+    T0,
+    chunk,
+    drive,
+    follow,
+    measure,
+    measured_motion,
+)
 
 from dp_ros.action.supervisor import Mode
 from dp_ros.errors import ChunkError, ConfigError
