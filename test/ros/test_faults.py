@@ -20,7 +20,7 @@ FEW = {
         'estop',
         'start_far_away',
     ),
-    'one': ('chunks_seam_jump', 'joints_dropped', 'clock_jumps_back'),
+    'one': ('chunks_seam_jump', 'joints_dropped', 'clock_jumps_back', 'clock_frozen'),
 }
 
 
