@@ -41,7 +41,7 @@ def test_a_window_is_read_as_the_decoder_reads_it(points, names, frame_id):
 def test_a_window_that_is_none_is_refused():
     message = JointTrajectory(joint_names=['a', 'b'])
     message.points = [JointTrajectoryPoint(positions=[1.0, 2.0])]
-    with pytest.raises(MessageError, match='velocity'):
+    with pytest.raises(MessageError, match='velocities'):
         window_of(message)
 
 
