@@ -17,8 +17,8 @@ Array = npt.NDArray[np.float64]
 
 CONTROL_NS = 5_000_000
 LAG_S = 0.05
-# Distance from the command, rad or m, that counts as none.
-SETTLED = 1e-3
+# Distance from the command, rad or m, that counts as none: a start from the measured pose steps by as much.
+SETTLED = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
