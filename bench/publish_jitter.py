@@ -35,7 +35,7 @@ from dp_ros.cli.ros_processes import Fleet, free_domain
 from dp_ros.contract.binding import Binding
 from dp_ros.evaluation.fault_judge import limit_violations, peaks
 from dp_ros.nodes import qos
-from dp_ros.nodes.fault_world import CHUNK_TOPIC, STEP_NS, FaultWorld, controller_topic
+from dp_ros.nodes.fault_world import CHUNK_TOPIC, STEP_NS, FaultWorld, controller_topic, make_node
 from dp_ros.nodes.process import StopSignal
 from dp_ros.whole_file import whole_file
 
@@ -96,7 +96,7 @@ def measure(busy: int, seconds: float, out: Path) -> dict:
         )
         try:
             past_ns = round(float(defaults['past_s']) * 1e9)
-            world = FaultWorld(rclpy.create_node('publish_jitter'), session.contract, binding, past_ns)
+            world = FaultWorld(make_node('publish_jitter'), session.contract, binding, past_ns)
             world.node.create_subscription(DiagnosticArray, '/diagnostics', on_diagnostics, qos.RECORD_OUT)
             options = ros_arguments('action_node', {**session.action, 'use_sim_time': False})
             fleet.start('action_node', 'dp_ros.nodes.action_node', options)

@@ -67,7 +67,7 @@ def _level(first: Array, low: Array, high: Array, second: Array) -> Array:
     """The constant (A,) whose cut by the bounds sums to the velocity that must vanish."""
     below, above = -second, second.copy()
     level = np.clip(-first / len(low), below, above)
-    for _ in range(60):
+    for turn in range(150):
         missing = np.clip(level, low, high).sum(axis=0) + first
         if np.all(np.abs(missing) <= 1e-14 * second):
             break
@@ -76,5 +76,6 @@ def _level(first: Array, low: Array, high: Array, second: Array) -> Array:
         # The sum is piecewise linear in the level: Newton's step is exact on its piece, halving finds the piece.
         free = ((level > low) & (level < high)).sum(axis=0)
         step = level - missing / np.maximum(free, 1)
-        level = np.where((step > below) & (step < above), step, 0.5 * (below + above))
+        inside = (step > below) & (step < above) & (turn % 3 < 2)
+        level = np.where(inside, step, 0.5 * (below + above))
     return level

@@ -135,6 +135,6 @@ def parse_id(text: str) -> tuple[str, int, int]:
     if not text:
         return '', 0, 0
     parts = text.split(':')
-    if len(parts) != 3 or not parts[1].isdecimal() or not parts[2].isdecimal():
+    if len(parts) != 3 or not all(part.isdecimal() and len(part) < 19 for part in parts[1:]):
         raise MessageError(f'chunk id must be "<hash>:<epoch>:<seq>" or empty, got {text!r}')
     return parts[0], int(parts[1]), int(parts[2])

@@ -16,6 +16,8 @@ from dp_ros.action.pose import PoseColumns, gate_poses
 from dp_ros.errors import ChunkError, ConfigError, DpRosError
 
 MS = 1_000_000
+# No joint is ever here, in rad or m; numbers beyond it only overflow.
+_MOST = 1e6
 PerJoint = float | tuple[float, ...]
 Array = npt.NDArray[np.float64]
 
@@ -187,9 +189,11 @@ class ChunkGates:
         self._newest, self.rejected_in_a_row = chunk, 0
 
     def _require_finite(self, chunk: ActionChunk) -> None:
-        if np.isfinite(chunk.positions).all():
+        # Not "larger than": NaN must not pass.
+        usable = np.abs(chunk.positions) <= _MOST
+        if usable.all():
             return
-        rows, columns = np.nonzero(~np.isfinite(chunk.positions))
+        rows, columns = np.nonzero(~usable)
         names = sorted({self.joint_names[c] for c in columns})
         raise ChunkError('finite', f'{rows.size} values of {names} are not finite, first in row {rows[0]}')
 

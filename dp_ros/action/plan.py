@@ -34,6 +34,8 @@ Array = npt.NDArray[np.float64]
 
 # Controls older than this are dropped; windows reach back by tens of milliseconds.
 HISTORY_NS = 1_000_000_000
+# So much of a chunk is planned at once; the rest is for its successors.
+HORIZON_NS = 3_000_000_000
 # From the seam on, so long a difference from the chunk is the seam's; later it is the limits'.
 TRANSIENT_NS = 200_000_000
 # Lengths of the smoothing systems are multiples of this, so that few are ever made.
@@ -147,12 +149,13 @@ class CommittedPlan:
         """
         self._require_fitting(chunk)
         seam = self._index_after(now_ns + freeze_ns)
-        start, last = seam + 2, chunk.end_ns // self.point_ns
-        if last <= start:
+        start = seam + 2
+        last = min(chunk.end_ns // self.point_ns, start + HORIZON_NS // self.point_ns)
+        if last < start + 2:
             raise ChunkError(
                 'stamp',
                 f'the chunk ends {(chunk.end_ns - now_ns) / 1e6:.0f} ms from now, within the '
-                f'{freeze_ns / 1e6:.0f} ms that are committed already and the two points after them',
+                f'{freeze_ns / 1e6:.0f} ms that are committed already and the four points after them',
             )
         # From the seam itself, so that chunk and plan can be compared there.
         stamps = np.arange(seam - 1, last + 1) * self.point_ns

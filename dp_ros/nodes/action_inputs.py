@@ -4,6 +4,7 @@
 """What action_node hears: chunks, measured joints, the emergency stop and the dead-man switch."""
 
 import contextlib
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -69,7 +70,7 @@ class ActionInputs:
         # A stop must be heard from a publisher that latches, also by who comes late, and from one that does not.
         subscribe(Bool, '~/estop', self._on_estop, qos.SWITCH)
         quiet = SubscriptionEventCallbacks(incompatible_qos=lambda _: None, use_default_callbacks=False)
-        subscribe(Bool, '~/estop', self._on_estop, qos.LATCHED, event_callbacks=quiet)
+        subscribe(Bool, '~/estop', self._on_estop, qos.SWITCH_LATCHED, event_callbacks=quiet)
         if deadman:
             subscribe(Bool, '~/deadman', self._on_deadman, qos.SWITCH)
 
@@ -113,6 +114,11 @@ class ActionInputs:
                 window = self._motion.chunk(chunk, now_ns)
             except ChunkError as error:
                 self._say_refused(error)
+            except Exception as error:
+                # No message may end the process that brakes the arms.
+                reason = f'a chunk cannot be used: {type(error).__name__}: {error}'
+                self._node.get_logger().error(f'{reason}\n{traceback.format_exc()}')
+                self._motion.fault(now_ns, 'chunk_error', reason)
         self._after(window)
 
     def _on_preview(self, message: JointTrajectory) -> None:

@@ -34,13 +34,15 @@ from dp_ros.nodes.homing import Homing
 from dp_ros.nodes.lifecycle import ManagedNode
 from dp_ros.nodes.markers import GripperView
 from dp_ros.nodes.motion import Motion
-from dp_ros.nodes.outputs import make_outputs
+from dp_ros.nodes.outputs import TrajectoryOutput, make_outputs
 from dp_ros.nodes.params import ActionParams
 from dp_ros.nodes.process import run
 from dp_ros.nodes.robot_model import RobotModelListener
 from dp_ros.nodes.site import checkpoint_contract, load_binding
 
 _LAST_WORDS_S = 0.5
+# No brake takes longer, unless a limit was set wrong.
+_BRAKE_NS = 3_000_000_000
 # How often the graph is asked for other publishers, and the ROS clock for progress.
 _CONFLICT_S = 0.5
 _CLOCK_S = 0.1
@@ -95,7 +97,8 @@ class ActionNode(ManagedNode[ActionParams]):
         )
         for subscription in self._inputs.subscriptions:
             self.own(self.destroy_subscription, subscription)
-        way, pose = params.start_pose_by, params.start_pose
+        # A dry run asks no controller either: its own windows go nowhere.
+        way, pose = 'windows' if params.dry_run else params.start_pose_by, params.start_pose
         self._homing = self.own(
             Homing.destroy, Homing(self, self._motion, contract, binding, pose, way, self._after)
         )
@@ -126,12 +129,31 @@ class ActionNode(ManagedNode[ActionParams]):
         if window is not None:
             self._publish(window)
             self.get_logger().info('braking window published')
+            self._brake_out(window)
+        self._homing.look()
         self._motion.let_go()
         self._views.state(self._motion.state)
         self._active = self._inputs.active = False
         for output in self._dispatch.outputs:
             output.publisher.wait_for_all_acked(Duration(seconds=_LAST_WORDS_S))
         self._views.flush(_LAST_WORDS_S)
+
+    def _brake_out(self, window: Window) -> None:
+        """Carry the brake out for controllers that know no windows: they stop with a step where nobody does."""
+        plan = self._motion.track.plan
+        outputs = [o for o in self._dispatch.outputs if not isinstance(o, TrajectoryOutput)]
+        if plan is None or not outputs:
+            return
+        # No callback runs meanwhile, so a ROS clock that is a topic stands still: count on the steady one.
+        start_ns, began = self._now_ns(), time.monotonic()
+        period_s = min(o.period_ns or 1e9 / self.params.rate_hz for o in outputs) * 1e-9
+        while True:
+            now_ns = start_ns + round((time.monotonic() - began) * 1e9)
+            for output in outputs:
+                output.send(output.prepare(window, self._motion.chunk_id, plan, now_ns))
+            if now_ns > plan.end_ns or now_ns - start_ns > _BRAKE_NS:
+                return
+            time.sleep(period_s)
 
     def release(self) -> None:
         """Destroy publishers, subscriptions, services and timers."""
@@ -206,11 +228,12 @@ class ActionNode(ManagedNode[ActionParams]):
 
     def _streamed(self, output: Any) -> Callable[[], None]:
         def stream() -> None:
-            plan = self._motion.track.plan
-            if not self._active or plan is None:
+            now_ns = self._now_ns()
+            plan = self._motion.streamed(now_ns) if self._active else None
+            if plan is None:
                 return
             try:
-                self._dispatch.stream(output, self._motion.chunk_id, plan, self._now_ns())
+                self._dispatch.stream(output, self._motion.chunk_id, plan, now_ns)
             except MessageError as error:
                 self._motion.fault(self._now_ns(), 'output', f'a command cannot be sent: {error}')
                 self._after(None)

@@ -72,7 +72,7 @@ def chunk_limits(params: ActionParams, contract: Contract, binding: Binding) -> 
     return ChunkLimits(
         max_age_ns=_ns(params.max_chunk_age_s),
         max_future_ns=_ns(params.max_future_s),
-        min_remaining_ns=_ns(params.freeze_s + params.point_s),
+        min_remaining_ns=_ns(params.freeze_s + 5 * params.point_s),
         start_jump=_by_unit(contract, params.start_jump_rad, params.start_jump_m),
         max_seam=_by_unit(contract, params.max_seam_rad or math.inf, params.max_seam_m or math.inf),
         max_seam_speed=_by_unit(contract, params.max_seam_rad_s or math.inf, params.max_seam_m_s or math.inf),

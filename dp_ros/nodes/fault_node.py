@@ -26,7 +26,7 @@ from dp_ros.errors import DpRosError
 from dp_ros.nodes.fault_case import FaultCase
 from dp_ros.nodes.fault_deeds import Deeds
 from dp_ros.nodes.fault_soak import FaultSoak
-from dp_ros.nodes.fault_world import FaultWorld
+from dp_ros.nodes.fault_world import FaultWorld, make_node
 from dp_ros.nodes.process import StopSignal
 from dp_ros.nodes.site import checkpoint_contract, load_binding
 from dp_ros.simulation.fault_files import FaultSpec
@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
         contract = checkpoint_contract(str(args.site))
         binding = load_binding(str(args.site / 'binding.yaml'))
         line = Line(args.socket, stop)
-        world = FaultWorld(rclpy.create_node('fault_node'), contract, binding, round(args.past * 1e9))
+        world = FaultWorld(make_node('fault_node'), contract, binding, round(args.past * 1e9))
         deeds = Deeds(world, line, binding)
         serve(world, FaultCase(world, deeds, line), FaultSoak(world, deeds, line), line)
     except Closed:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -60,7 +61,7 @@ _WAIT_S, _WAIT_IDLE_S = 0.5, 0.15
 _CHUNK_WAIT_S = 0.3
 _NUDGE_S = 0.05
 # A step without an answer, wall clock: while engaged, and else.
-_UNANSWERED_S, _IDLE_S = 0.01, 0.003
+_UNANSWERED_S, _IDLE_S = 0.005, 0.002
 # Distance from home, rad or m, beyond which the arms are put back.
 _FAR = 0.05
 _CALL_S = 5.0
@@ -324,6 +325,11 @@ class FaultWorld:
                 self.counters = {k: v for k, v in self.counters.items() if not k.startswith(f'{node}/')}
                 self.counters |= {f'{node}/{v.key}': int(v.value) for v in status.values}
                 self.reported[node] = time.monotonic()
+
+
+def make_node(name: str) -> Node:
+    """A node with nothing to wait for but what a world asks for: no parameter services, no log topic."""
+    return rclpy.create_node(name, start_parameter_services=False, enable_rosout=False)
 
 
 def controller_topic(binding: Binding, arm: str) -> str:

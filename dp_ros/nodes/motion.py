@@ -22,9 +22,10 @@ from dp_ros.action.reference import SoftStart
 from dp_ros.action.supervisor import Answer, Mode, State
 from dp_ros.action.window import Window
 from dp_ros.contract import Contract
-from dp_ros.errors import ChunkError, ConfigError, DpRosError, StaleObservationError
+from dp_ros.errors import ChunkError, DpRosError, StaleObservationError
 from dp_ros.nodes.figures import PlanFigures
 from dp_ros.nodes.measured import MeasuredJoints
+from dp_ros.nodes.start_checks import require_start_pose, strayed
 from dp_ros.nodes.track import Track
 from dp_ros.nodes.watches import ClockWatch, DeadmanSwitch, LimitWatch, TrackingWatch
 
@@ -92,22 +93,20 @@ class Motion:
         self.previewed: ActionChunk | None = None
         self.counters: Counter[str] = Counter()
         self.figures = PlanFigures()
-        self.homing_s = 0.0
         self._clock_trouble = ''
         self._soft: SoftStart | None = None
-        self._now_ns = 0
+        self._now_ns, self.homing_s = 0, 0.0
         self._lead_ns = None if settings.lead_ns is None else np.array(settings.lead_ns, np.int64)
-        self._require_start_pose(names, limits)
+        require_start_pose(names, settings.start_pose, limits)
 
     @property
     def moving(self) -> bool:
         """Whether a plan is being published."""
         return self.track.moving
 
-    # What operators ask for.
-
     def engage(self, now_ns: int) -> Answer:
         """Follow the policy from its next chunk on; refused where the arms are not measured, or far from its start."""
+        self._at(now_ns)
         obstacle = self.obstacle(now_ns) or self._start_trouble(now_ns)
         answer = supervisor.engage(self.state, now_ns, obstacle)
         if answer.success and not self.state.engaged:
@@ -118,14 +117,17 @@ class Motion:
 
     def disengage(self, now_ns: int) -> Answer:
         """Brake and let go."""
+        self._at(now_ns)
         return self._ask(supervisor.disengage(self.state, now_ns), now_ns)
 
     def hold(self, now_ns: int) -> Answer:
         """Brake and stay."""
+        self._at(now_ns)
         return self._ask(supervisor.hold(self.state, now_ns), now_ns)
 
     def clear_fault(self, now_ns: int) -> Answer:
         """Leave FAULT for IDLE."""
+        self._at(now_ns)
         return self._ask(supervisor.clear_fault(self.state, now_ns, self._pressed()), now_ns)
 
     def go_to_start(self, now_ns: int, by_controllers: bool = False) -> Answer:
@@ -133,6 +135,7 @@ class Motion:
 
         ``by_controllers``: no windows, the controllers go there by themselves; :meth:`homed` ends it.
         """
+        self._at(now_ns)
         target, scale = self._settings.start_pose, self._settings.start_pose_scale
         obstacle = 'there is no start pose: set the parameter start_pose' if not target else ''
         if by_controllers and self.moving:
@@ -167,26 +170,28 @@ class Motion:
         why = self._pressed() or self.deadman.check(now_ns) or self._clock_trouble
         return why or self._joint_trouble(now_ns)[1] or self._limits.check(self.measured.newest)
 
-    # What happens.
-
     def estop(self, pressed: bool, now_ns: int) -> None:
         """The emergency stop's topic: pressed latches a fault, and refuses everything until it is released."""
+        self._at(now_ns)
         self.estopped = pressed
         if pressed:
             self.fault(now_ns, 'estop', 'emergency stop (~/estop is true)')
 
     def deadman_heard(self, pressed: bool, now_ns: int) -> None:
         """The dead-man switch's topic."""
+        self._at(now_ns)
         self.deadman.put(pressed, now_ns)
         if not pressed:
             self._stop(now_ns, 'deadman', self.deadman.check(now_ns))
 
     def fault(self, now_ns: int, cause: str, reason: str) -> None:
         """Brake and latch."""
+        self._at(now_ns)
         self._enter(supervisor.fault(self.state, now_ns, cause, reason), now_ns)
 
     def watch_clock(self, now_ns: int, steady_s: float) -> None:
         """Tell ROS time and the steady clock, whatever the ROS clock does: where it stands still, brake."""
+        self._at(now_ns)
         self._clock_trouble = self._clock.check(now_ns, steady_s)
         if self._clock_trouble:
             # Whoever still has a clock has long run into the brake of the last window; a new one from here would be
@@ -200,13 +205,12 @@ class Motion:
         Raises:
             ChunkError: a gate refused it; the plan goes on as it was.
         """
+        self._at(now_ns)
         if not self.state.engaged:
             self.counters['chunks_while_disengaged'] += 1
             return None
         try:
             chunk = self.gates.check(chunk, now_ns)
-            # A chunk tells the time as well: where the clock is a topic, it may arrive before the clock does.
-            now_ns = max(now_ns, chunk.stamp_ns)
             # A clock that jumped forward shows in the age of the joints; the chunk may come before the next tick.
             self._stop(now_ns, *self._joint_trouble(now_ns))
             return self._follow(chunk, now_ns) if self.state.engaged else self.due(now_ns)
@@ -216,6 +220,7 @@ class Motion:
 
     def refused(self, error: DpRosError, now_ns: int) -> None:
         """A chunk was refused, here or where its message was decoded."""
+        self._at(now_ns)
         if not self.state.engaged:
             self.counters['chunks_while_disengaged'] += 1
             return
@@ -227,14 +232,13 @@ class Motion:
 
     def tick(self, now_ns: int) -> Window | None:
         """Periodic: what is wrong leads to HOLD or FAULT; the next window while a plan is followed or brakes."""
-        if now_ns < self._now_ns - _JUMP_NS:
-            self._jumped_back(now_ns)
-        self._now_ns = max(self._now_ns, now_ns)
+        self._at(now_ns)
         self._watch(now_ns)
         return self.due(now_ns)
 
     def due(self, now_ns: int) -> Window | None:
         """The window of now, where one is due: at every tick, and at once after a stop."""
+        self._at(now_ns)
         plan = self.track.followed(now_ns)
         if plan is None or not self.moving:
             return None
@@ -248,6 +252,11 @@ class Motion:
                 self.track.drop()
             return None
         return self.track.window(now_ns)
+
+    def streamed(self, now_ns: int) -> CommittedPlan | None:
+        """The plan, for outputs that take one value at a time."""
+        self._at(now_ns)
+        return self.track.followed(now_ns)
 
     def urgent(self, now_ns: int) -> Window | None:
         """The window that must go out at once: after a stop, or at the start of a motion of our own."""
@@ -323,20 +332,21 @@ class Motion:
 
     def _follow(self, chunk: ActionChunk, now_ns: int) -> Window:
         settings = self._settings
+        at_ns = max(now_ns, chunk.stamp_ns)  # a chunk may arrive before the clock of its time does
         first = self.state.started_ns is None
         plan, soft = self.track.followed(now_ns), self._soft
         if first:
-            plan = self._started(chunk, plan, now_ns)
-            origin = plan.sample(now_ns + settings.freeze_ns)[0]
-            soft = SoftStart(origin, now_ns, settings.soft_start_ns) if settings.soft_start_ns else None
+            plan = self._started(chunk, plan, at_ns)
+            origin = plan.sample(at_ns + settings.freeze_ns)[0]
+            soft = SoftStart(origin, at_ns, settings.soft_start_ns) if settings.soft_start_ns else None
         assert plan is not None
-        joined = plan.joined(chunk, now_ns, settings.freeze_ns, lead_ns=self._lead_ns, soft_start=soft)
-        self.gates.judge(chunk, joined, now_ns, starting=first or self.state.mode is Mode.SYNC)
+        joined = plan.joined(chunk, at_ns, settings.freeze_ns, lead_ns=self._lead_ns, soft_start=soft)
+        self.gates.judge(chunk, joined, at_ns, starting=first or self.state.mode is Mode.SYNC)
         self.figures.add(joined)
         self.track.plan, self._soft = joined.plan, soft
         self.chunk_id, self.accepted = chunk.id, chunk
-        self._enter(supervisor.chunk_accepted(self.state, now_ns, settings.soft_start_ns), now_ns)
-        return self.track.window(now_ns)
+        self._enter(supervisor.chunk_accepted(self.state, at_ns, settings.soft_start_ns), at_ns)
+        return self.track.window(now_ns)  # begins before now, whatever the chunk says of the time
 
     def _started(self, chunk: ActionChunk, plan: CommittedPlan | None, now_ns: int) -> CommittedPlan:
         """Where an engagement starts from: after HOLD what is commanded, else what is measured."""
@@ -363,7 +373,12 @@ class Motion:
             self.fault(now_ns, 'clock_back', f'the clock jumped back by {(before_ns - now_ns) / 1e9:.2f} s')
 
     def _start_trouble(self, now_ns: int) -> str:
-        """Why the policy's last preview, where it is fresh, must not be started from here; else empty."""
+        """Why the policy must not go on from here: the arms strayed in HOLD, or its fresh preview starts elsewhere."""
+        plan = self.track.plan
+        if plan is not None and not self.moving:
+            away = strayed(plan, self.measured, np.array(self._settings.max_tracking_error))
+            if away:
+                return f'the arms are not where they were held, disengage first: {away}'
         chunk, limits = self.previewed, self.gates.limits
         if chunk is None or not 0 <= now_ns - chunk.stamp_ns <= limits.max_age_ns:
             return ''
@@ -374,19 +389,11 @@ class Motion:
             return f'the policy would not start from here: {error}'
         return ''
 
+    def _at(self, now_ns: int) -> None:
+        """Every entry tells the time first: on a clock that jumped back nothing of before means anything."""
+        if now_ns < self._now_ns - _JUMP_NS:
+            self._jumped_back(now_ns)
+        self._now_ns = max(self._now_ns, now_ns)
+
     def _pressed(self) -> str:
         return 'the emergency stop is pressed (~/estop is true)' if self.estopped else ''
-
-    def _require_start_pose(self, names: tuple[str, ...], limits: MotionLimits) -> None:
-        pose = self._settings.start_pose
-        if not pose:
-            return
-        if len(pose) != len(names) or not np.isfinite(pose).all():
-            raise ConfigError(f'start_pose must hold {len(names)} numbers, for {names}; got {pose}')
-        outside = [
-            f'{name}: {value}, limits {low:.4f} to {high:.4f}'
-            for name, value, low, high in zip(names, pose, limits.lower, limits.upper, strict=True)
-            if not low <= value <= high
-        ]
-        if outside:
-            raise ConfigError(f'start_pose lies beyond the position limits: {"; ".join(outside)}')

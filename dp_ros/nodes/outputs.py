@@ -30,6 +30,8 @@ from dp_ros.nodes import qos
 # A forward controller hands on what it last got, so each command is a step: at less than this they are too large.
 MIN_FORWARD_HZ = 100.0
 DEFAULT_FORWARD_HZ = 200.0
+# After a longer silence than this somebody else may have moved the joints.
+_STALL_NS = 1_000_000_000
 
 PublisherFactory = Callable[[Any, str, Any], Any]
 
@@ -114,12 +116,18 @@ class ForwardOutput(_Publishing):
     def __init__(self, *args: Any, forward_hz: float):
         super().__init__(*args)
         self.period_ns = round(1e9 / forward_hz)
+        self._last: tuple[int, npt.NDArray[np.float64]] | None = None
 
     def prepare(self, window: Window, chunk_id: str, plan: CommittedPlan, now_ns: int) -> Float64MultiArray:
-        """The plan's position now."""
-        position, _ = plan.sample(now_ns)
+        """The plan's position now; after a stall, on the way there at no more than the velocity limits."""
+        position = self._finite(plan.sample(now_ns)[0][self._index])
+        if self._last is not None and 0 <= now_ns - self._last[0] < _STALL_NS:
+            # The controller stood where it was told last, however long ago that is.
+            step = plan.limits.velocity[self._index] * (1.5e-9 * self.period_ns)
+            position = np.clip(position, self._last[1] - step, self._last[1] + step)
+        self._last = (now_ns, position)
         message = Float64MultiArray()
-        message.data = like(message.data, self._finite(position[self._index]))
+        message.data = like(message.data, position)
         return message
 
 

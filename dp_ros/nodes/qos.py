@@ -36,7 +36,10 @@ SENSOR_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 RECORD_OUT = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 STATUS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-# Switches that people press, from any reliable publisher: the newest message counts.
-SWITCH = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# Switches that people press, from any reliable publisher, latching or not: a short press counts as well.
+SWITCH = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+SWITCH_LATCHED = QoSProfile(
+    depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 # For people to look at: what got lost is drawn anew at once.
 VIEW = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -123,6 +123,8 @@ class StartPoseClient:
         self._type = action_type()
         self._clients: dict[str, Any] = {}
         self._goals: dict[str, Any] = {}
+        # Counts sends and cancellations: a goal that is accepted after its time must stop at once.
+        self._sent = self._valid = 0
         if self._type is not None:
             self._clients = {
                 topic: ActionClient(node, self._type, action_name(topic)) for topic in controller_topics
@@ -146,15 +148,23 @@ class StartPoseClient:
         if obstacle:
             done(obstacle, False)
             return
-        answers = Answers(list(goals), done)
+        self._sent += 1
+        sent = self._valid = self._sent
+
+        def latest(text: str, ok: bool) -> None:
+            if sent == self._sent:
+                done(text, ok)
+
+        answers = Answers(list(goals), latest)
         for topic, (names, positions, duration_s) in goals.items():
             goal = self._type.Goal()
             fill_goal(goal, names, positions, duration_s, JointTrajectoryPoint)
             future = self._clients[topic].send_goal_async(goal)
-            future.add_done_callback(lambda f, topic=topic: self._on_goal(topic, f, answers))
+            future.add_done_callback(lambda f, topic=topic: self._on_goal(topic, f, answers, sent))
 
     def cancel(self) -> None:
-        """Ask every controller that is on its way to stop."""
+        """Ask every controller that is on its way to stop, also those that have not accepted their goal yet."""
+        self._valid = 0
         for handle in self._goals.values():
             handle.cancel_goal_async()
 
@@ -168,20 +178,22 @@ class StartPoseClient:
         unknown = sorted(set(goals) - set(self._clients))
         return f'no controllers {unknown}; there are {sorted(self._clients)}' if unknown else ''
 
-    def _on_goal(self, topic: str, future: Any, answers: Answers) -> None:
+    def _on_goal(self, topic: str, future: Any, answers: Answers, sent: int) -> None:
         handle = future.result()
         if not handle.accepted:
             answers.put(topic, 'the goal was refused', False)
             self.cancel()
             return
-        self._goals[topic] = handle
-        if answers.failed:
-            # Another controller refused before this one agreed.
+        if sent != self._valid:
+            # Cancelled, or another controller refused, before this one agreed.
             handle.cancel_goal_async()
-        handle.get_result_async().add_done_callback(lambda f: self._on_result(topic, f, answers))
+        else:
+            self._goals[topic] = handle
+        handle.get_result_async().add_done_callback(lambda f: self._on_result(topic, f, answers, handle))
 
-    def _on_result(self, topic: str, future: Any, answers: Answers) -> None:
-        self._goals.pop(topic, None)
+    def _on_result(self, topic: str, future: Any, answers: Answers, handle: Any) -> None:
+        if self._goals.get(topic) is handle:
+            del self._goals[topic]
         answer = future.result()
         text, ok = verdict(answer.status, int(answer.result.error_code), str(answer.result.error_string))
         answers.put(topic, text, ok)

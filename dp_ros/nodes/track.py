@@ -39,6 +39,8 @@ class Track:
         self.margin_ns: int | None = None
         self.urgent = False
         self._left_at: npt.NDArray[np.float64] | None = None
+        # Whether controllers may have ended their motion elsewhere than the plan.
+        self._doubtful = False
 
     @property
     def moving(self) -> bool:
@@ -47,6 +49,7 @@ class Track:
 
     def at_rest(self, position: npt.ArrayLike, now_ns: int) -> CommittedPlan:
         """A plan that stands still at ``position`` (A,)."""
+        self._doubtful = False
         return CommittedPlan.hold(position, now_ns, self.point_ns, self.limits)
 
     def standing(
@@ -116,7 +119,7 @@ class Track:
     def drop(self) -> None:
         """Forget the plan: others may move the arms from now on."""
         if self.plan is not None:
-            self._left_at = self.plan.sample(self.plan.end_ns)[0]
+            self._left_at = None if self._doubtful else self.plan.sample(self.plan.end_ns)[0]
         self.plan = None
         self.silent()
 
@@ -129,6 +132,8 @@ class Track:
         if self.plan is None or not self.moving:
             self.drop()
             return
+        # Controllers on another clock refuse what comes now, and brake on their own.
+        self._doubtful = True
         knots = round((now_ns - before_ns) / self.point_ns)
         self.plan = replace(self.plan, first=self.plan.first + knots)
         self.published_ns = now_ns

@@ -17,8 +17,11 @@ import pytest
 pytest.importorskip('gym_aloha', reason='needs the extra sim')
 
 from dp_ros.evaluation.record import RunRecord
+from dp_ros.share import share_path
 
 pytestmark = pytest.mark.sim
+# An untrained policy does not pass the gates that a demo keeps closed.
+SHIPPED = share_path('checkpoints', 'aloha_transfer_cube')
 
 
 def demo(out, checkpoint, *more):
@@ -42,13 +45,12 @@ def demo(out, checkpoint, *more):
     )
 
 
-def test_it_runs_reports_and_leaves_nothing_behind(checkpoint, contract, tmp_path):
-    process = demo(tmp_path, checkpoint, '--episodes', '1', '--seed', '5')
+def test_it_runs_reports_and_leaves_nothing_behind(tmp_path):
+    process = demo(tmp_path, SHIPPED, '--episodes', '1', '--seed', '5')
     output, _ = process.communicate(timeout=180)
-    # An untrained policy does not succeed, so the exit code must say so, though all processes ended cleanly.
-    assert process.returncode == 1, output
+    assert process.returncode == 0, output
     assert 'not every process ended cleanly' not in output
-    assert output.rstrip().endswith('demo: 0/1 episodes succeeded')
+    assert output.rstrip().endswith('demo: 1/1 episodes succeeded')
     assert (tmp_path / 'report.html').is_file()
     assert (tmp_path / 'rollout.mp4').stat().st_size > 10_000
     record = RunRecord.load(tmp_path / 'recording' / 'run.npz')
@@ -64,8 +66,8 @@ def test_it_runs_reports_and_leaves_nothing_behind(checkpoint, contract, tmp_pat
     assert_nobody_left(tmp_path)
 
 
-def test_ctrl_c_brakes_and_ends_everything(checkpoint, tmp_path):
-    process = demo(tmp_path, checkpoint, '--episodes', '3')
+def test_ctrl_c_brakes_and_ends_everything(tmp_path):
+    process = demo(tmp_path, SHIPPED, '--episodes', '3')
     log = tmp_path / 'logs' / 'action_node.log'
     end = time.monotonic() + 90
     while not (log.is_file() and 'RUN: following chunks' in log.read_text()):

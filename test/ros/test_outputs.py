@@ -11,6 +11,7 @@ from geometry_msgs.msg import PoseStamped
 from std_msgs.msg import Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
+from dp_ros.action.limits import MotionLimits
 from dp_ros.action.rotation import angle_between, rotation_from_quaternion, rotation_to_6d
 from dp_ros.action.window import Window
 from dp_ros.contract import Arm, Contract, Embodiment, Joint, Timing
@@ -87,6 +88,8 @@ ROBOT = (
 
 class LinePlan:
     """A plan that moves each column at a speed of its own; the columns of the rotation turn about z instead."""
+
+    limits = MotionLimits.of(13, acceleration=1.0)
 
     def __init__(self, speed=1.0):
         self.speed = speed

@@ -53,7 +53,15 @@ def running(graph, checkpoint):
     }
     gates |= dict.fromkeys(('max_seam_rad', 'max_seam_rad_s', 'max_seam_m', 'max_seam_m_s'), 0.0)
     gates |= dict.fromkeys(('max_deviation_rad', 'max_deviation_m', 'max_tracking_error_rad'), 0.0)
-    graph.start('action_node', dry_run=False, discovery_s=0.3, clock_timeout_s=10.0, **gates, **robot)
+    graph.start(
+        'action_node',
+        dry_run=False,
+        discovery_s=0.3,
+        clock_timeout_s=10.0,
+        check_preview=False,
+        **gates,
+        **robot,
+    )
     graph.active('action_node', 'policy_node')
     graph.until(lambda: len(graph.previews) > 1, 30.0, 'previews')
     return graph

@@ -8,6 +8,7 @@ import pytest
 from message_kinds import KINDS, empty_trajectory, plain_point
 
 from dp_ros.action.chunk import ActionChunk
+from dp_ros.action.limits import MotionLimits
 from dp_ros.action.plan import CommittedPlan
 from dp_ros.errors import MessageError
 from dp_ros.messages.stamps import fill_time
@@ -41,7 +42,11 @@ def test_a_chunk_survives_to_the_last_bit(kind):
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_window_survives_to_the_last_bit(kind):
     now = chunk().stamp_ns
-    plan = CommittedPlan.hold(np.zeros(3), now, 20 * MS, 5.0).joined(chunk(), now, 40 * MS, 120 * MS)
+    plan = (
+        CommittedPlan.hold(np.zeros(3), now, 20 * MS, MotionLimits.of(3, acceleration=5.0))
+        .joined(chunk(), now, 40 * MS)
+        .plan
+    )
     window = plan.window(now + 7 * MS, 40 * MS, 160 * MS).for_arm(slice(0, 2))
     message, make_point = empty_trajectory(kind)
     fill_window(message, window, NAMES[:2], chunk().id, make_point)
@@ -95,7 +100,9 @@ def test_an_id_may_be_empty_but_not_nonsense():
 
 def test_window_columns_must_fit_the_names():
     now = chunk().stamp_ns
-    window = CommittedPlan.hold(np.zeros(3), now, 20 * MS, 5.0).window(now, 0, 0)
+    window = CommittedPlan.hold(np.zeros(3), now, 20 * MS, MotionLimits.of(3, acceleration=5.0)).window(
+        now, 0, 0
+    )
     message, make_point = empty_trajectory('plain')
     with pytest.raises(MessageError, match='3 columns for joints'):
         fill_window(message, window, ('a', 'b'), '', make_point)

@@ -71,8 +71,11 @@ def test_the_commit_time_is_the_later_of_clock_and_chunk(motion):
     measure(other, T0 + STEP)
     other.engage(T0 + STEP)
     late = other.chunk(chunk(T0 + STEP, 0), T0 + STEP)
-    assert early.stamp_ns == late.stamp_ns
-    np.testing.assert_array_equal(early.positions, late.positions)
+    # One plan; each window begins before its own now.
+    assert early.stamp_ns == late.stamp_ns - STEP
+    for stamp in range(T0, T0 + 1000 * MS, 7 * MS):
+        for one, same in zip(motion.track.plan.sample(stamp), other.track.plan.sample(stamp), strict=True):
+            np.testing.assert_array_equal(one, same)
 
 
 @pytest.mark.parametrize('stop', ['hold', 'disengage', 'fault', 'stale chunks', 'stale joints', 'last words'])
@@ -281,3 +284,49 @@ def test_every_published_window_keeps_all_limits_whatever_the_chunks_say(seed):
         frozen = [t for t in old if t in new and t <= published + SETTINGS.freeze_ns]
         for t in frozen:
             np.testing.assert_allclose(old[t], new[t], atol=1e-9)
+
+
+def test_no_remaining_time_of_a_chunk_ends_the_process():
+    """Late, short and long chunks are followed or refused, never an accident."""
+    motion = measured_motion(reject_limit=10**6)
+    now = drive(motion)
+    for left in range(20, 400, 3):
+        rows = np.full((3, JOINTS), 0.1)
+        late = ActionChunk(
+            now + (left - 400) * MS, 200 * MS, CONTRACT.joint_names, rows, CONTRACT.hash, 2, left
+        )
+        with suppress(ChunkError):
+            motion.chunk(late, now)
+    monster = ActionChunk(now + MS, 10**18, CONTRACT.joint_names, rows, CONTRACT.hash, 3, 0)
+    with suppress(ChunkError):
+        motion.chunk(monster, now)
+    assert len(motion.track.plan.controls) < 400
+    huge = ActionChunk(now + 2 * MS, 40 * MS, CONTRACT.joint_names, rows * 1e308, CONTRACT.hash, 3, 1)
+    with pytest.raises(ChunkError, match='finite'):
+        motion.chunk(huge, now)
+
+
+def test_arms_that_strayed_in_hold_are_not_fetched_back(motion):
+    now = drive(motion)
+    motion.hold(now)
+    now = now + 40 * STEP
+    for k in range(40):
+        motion.tick(now - (40 - k) * STEP)
+    measure(motion, now, -0.5)
+    answer = motion.engage(now)
+    assert not answer.success
+    assert 'disengage first: left_arm_waist: held at' in answer.message
+    assert motion.disengage(now).success
+    assert motion.engage(now).success
+
+
+@pytest.mark.parametrize('stop', ['hold', 'disengage', 'estop'])
+def test_a_stop_on_a_clock_that_jumped_back_brakes_from_where_the_arms_are(motion, stop):
+    now = drive(motion)
+    where = motion.track.plan.sample(now)[0]
+    back = now - 5000 * MS
+    motion.estop(True, back) if stop == 'estop' else getattr(motion, stop)(back)
+    window = motion.urgent(back)
+    assert window.stamp_ns <= back
+    assert np.abs(window.positions - where).max() < 0.1
+    np.testing.assert_allclose(window.velocities[-1], 0.0, atol=1e-12)
