@@ -10,8 +10,9 @@ only: a tick that took too long delays the next one, it never queues.
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -21,29 +22,29 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from dp_ros.action.chunk import ActionChunk
-from dp_ros.contract.binding import PoseStateBinding
-from dp_ros.contract.compare import require_match
 from dp_ros.errors import ConfigError, MessageError, StaleObservationError
-from dp_ros.messages.image import decode_image
-from dp_ros.messages.joint_state import decode_joint_state
-from dp_ros.messages.pose import decode_pose
-from dp_ros.messages.stamps import header_ns
 from dp_ros.messages.trajectory import fill_chunk
 from dp_ros.nodes import qos
 from dp_ros.nodes.diagnostics import ERROR, OK, WARN, Percentiles, RateMeter, Status
 from dp_ros.nodes.inference_worker import InferenceWorker
 from dp_ros.nodes.lifecycle import ManagedNode
 from dp_ros.nodes.params import PolicyParams
-from dp_ros.nodes.policy_session import PolicySession, Tick
 from dp_ros.nodes.process import run
 from dp_ros.nodes.site import checkpoint_path, load_binding
+from dp_ros.observation.intake import Intake, Source
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.policy import Policy
+from dp_ros.policy.session import PolicySession, Tick
 from dp_ros.policy.streaming import make_controller
 
-_IMAGE_TYPES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
+_TYPES = {
+    'geometry_msgs/msg/PoseStamped': PoseStamped,
+    'sensor_msgs/msg/CompressedImage': CompressedImage,
+    'sensor_msgs/msg/Image': Image,
+    'sensor_msgs/msg/JointState': JointState,
+}
 _QUIET_S = 1.0
 _WORKER_END_S = 10.0
 
@@ -69,9 +70,8 @@ class PolicyNode(ManagedNode[PolicyParams]):
         params = self.params
         binding = load_binding(params.binding)
         policy = load_checkpoint(checkpoint_path(params.checkpoint), params.device)
-        require_match(policy.contract, binding.robot(), f'the robot of binding {binding.name!r}')
-        latency = {name: round(camera.latency_s * 1e9) for name, camera in binding.cameras.items()}
-        self._session = PolicySession(self._controller(policy), self._buffer(policy), params.seed, latency)
+        intake = Intake(policy.contract, binding, self._buffer(policy))
+        self._session = PolicySession(self._controller(policy), intake.buffer, params.seed)
         self._trouble = 'no observation yet'
         self._message_trouble = ''
         self._broken = ''
@@ -94,22 +94,13 @@ class PolicyNode(ManagedNode[PolicyParams]):
             self.own(self.destroy_subscription, self.create_subscription(kind, topic, callback, profile))
 
         subscribe(Bool, params.engaged_topic, self._on_engaged, qos.LATCHED)
-        for joints in binding.joint_states:
-            subscribe(JointState, joints.topic, self._on_joints, qos.sensor(joints.qos, qos.JOINTS_DEPTH))
-        for pose in binding.pose_states:
+        for source in intake.sources:
+            depth = qos.JOINTS_DEPTH if source.stream == 'joints' else qos.IMAGES_DEPTH
             subscribe(
-                PoseStamped,
-                pose.topic,
-                lambda message, pose=pose: self._on_pose(pose, message),
-                qos.sensor(pose.qos, qos.JOINTS_DEPTH),
-            )
-        for camera in policy.contract.cameras:
-            bound = binding.cameras[camera.name]
-            subscribe(
-                _IMAGE_TYPES[bound.type],
-                bound.topic,
-                lambda message, name=camera.name: self._on_image(name, message),
-                qos.sensor(bound.qos, qos.IMAGES_DEPTH),
+                _TYPES[source.type],
+                source.topic,
+                partial(self._on_message, source),
+                qos.sensor(source.qos, depth),
             )
         self.get_logger().info(
             f'policy {policy.contract.name!r} ({policy.contract.hash[:8]}) on {params.device} fits binding '
@@ -160,32 +151,14 @@ class PolicyNode(ManagedNode[PolicyParams]):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _on_joints(self, message: JointState) -> None:
-        self._measured(lambda: decode_joint_state(message))
-
-    def _on_pose(self, pose: PoseStateBinding, message: PoseStamped) -> None:
-        def decode() -> tuple[int, tuple[str, ...], Any]:
-            stamp_ns, row = decode_pose(message, pose.frame_id)
-            return stamp_ns, pose.columns, row
-
-        self._measured(decode)
-
-    def _measured(self, decode: Callable[[], tuple[int, tuple[str, ...], Any]]) -> None:
-        """Stamp, names and positions of a message, as a joint state has them."""
+    def _on_message(self, source: Source, message: Any) -> None:
         try:
-            stamp_ns, names, positions = decode()
-            self._session.buffer.push_joints(stamp_ns or self._now_ns(), names, positions)
+            source.put(message, self._now_ns())
         except MessageError as error:
             self._message_trouble = str(error)
             self.get_logger().warning(str(error), throttle_duration_sec=1.0)
             return
-        self._rates['joints'].hit()
-        self._consider()
-
-    def _on_image(self, camera: str, message: Any) -> None:
-        stamp_ns = header_ns(message) or self._now_ns()
-        self._session.image(camera, stamp_ns, lambda: decode_image(message))
-        self._rates[camera].hit()
+        self._rates[source.stream].hit()
         self._consider()
 
     def _on_engaged(self, message: Bool) -> None:

@@ -21,14 +21,15 @@ TABLE = {
     'whole_file': {'errors'},
     'contract': {'errors'},
     **{name: {'errors', 'contract'} | _NUMPY for name in _NUMPY},
+    'bags': _CORE | _NUMPY,
     **{name: {'errors', 'contract'} | _TORCH for name in _TORCH},
-    'data': _CORE | _NUMPY,
+    'data': _CORE | _NUMPY | {'bags'},
     'policy': _CORE | _NUMPY | _TORCH,
     'simulation': _CORE | _NUMPY | {'data'},
     'training': _CORE | _NUMPY | _TORCH | {'data', 'policy'},
-    'evaluation': _CORE | _NUMPY | _TORCH | {'data', 'policy', 'simulation'},
-    'cli': _CORE | _NUMPY | _TORCH | {'data', 'policy', 'simulation', 'training', 'evaluation'},
-    'nodes': _CORE | _NUMPY | _TORCH | {'data', 'policy', 'simulation', 'evaluation'},
+    'evaluation': _CORE | _NUMPY | _TORCH | {'bags', 'data', 'policy', 'simulation'},
+    'cli': _CORE | _NUMPY | _TORCH | {'bags', 'data', 'policy', 'simulation', 'training', 'evaluation'},
+    'nodes': _CORE | _NUMPY | _TORCH | {'bags', 'data', 'policy', 'simulation', 'evaluation'},
 }
 
 # Third-party modules that only some rooms may import.

@@ -10,9 +10,9 @@ import pytest
 
 from dp_ros.contract import Contract
 from dp_ros.errors import StaleObservationError
-from dp_ros.nodes.policy_session import PolicySession
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
+from dp_ros.policy.session import PolicySession
 from dp_ros.policy.streaming import make_controller
 from dp_ros.policy.testing import tiny_policy
 from dp_ros.share import share_path
@@ -52,19 +52,6 @@ def test_it_ticks_each_action_horizon_and_forgives_half_a_period(session):
     assert not session.due()
     see(session, 1300)
     assert session.due()
-
-
-def test_a_picture_counts_from_its_exposure(policy):
-    """Joints at the exposure go with it, not those at its stamp, and the chunk starts there."""
-    buffer = ObservationBuffer(CONTRACT, ObservationLimits(frozen_camera_ns=0))
-    session = PolicySession(make_controller(policy), buffer, seed=7, camera_latency_ns={'top': 35 * MS})
-    for stamp_ms in range(900, 1001, 10):
-        buffer.push_joints(stamp_ms * MS, CONTRACT.joint_names, np.full(14, stamp_ms * 1e-3))
-    session.image('top', 1000 * MS, lambda: PICTURE)
-    observation = buffer.observe(1000 * MS)
-    assert observation.stamp_ns == 965 * MS
-    np.testing.assert_allclose(observation.proprio[-1], 0.965)
-    assert session.tick(1000 * MS).chunk.stamp_ns == 965 * MS
 
 
 def test_previews_start_anew_each_time_engaged_chunks_do_not(session):

@@ -11,11 +11,9 @@ reset ends as a preview.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from dp_ros.action.chunk import ActionChunk
-from dp_ros.observation.camera_stream import Image
 from dp_ros.observation.observation_buffer import ObservationBuffer
 from dp_ros.policy.streaming import Controller
 
@@ -43,18 +41,10 @@ class PolicySession:
         buffer: where callbacks put what arrives.
         seed: the k-th :meth:`reset` begins an episode whose noise follows from seed + k - 1, so that a run can be
             repeated; further engagements of the same episode draw other noise of that seed.
-        camera_latency_ns: camera to the time from its exposure to its stamp; 0 for cameras that are not named.
     """
 
-    def __init__(
-        self,
-        controller: Controller,
-        buffer: ObservationBuffer,
-        seed: int,
-        camera_latency_ns: Mapping[str, int] | None = None,
-    ):
+    def __init__(self, controller: Controller, buffer: ObservationBuffer, seed: int):
         self.buffer = buffer
-        self._camera_latency_ns = dict(camera_latency_ns or {})
         self._controller, self._seed = controller, seed
         timing = controller.policy.contract.timing
         # Stamps of a real camera jitter: half a period early is this tick, not the one before.
@@ -81,10 +71,6 @@ class PolicySession:
         """Ticks, previews, results that a new epoch overtook, and engagements, since the start."""
         with self._lock:
             return dict(self._counters, engagements=self._engagements)
-
-    def image(self, camera: str, stamp_ns: int, decode: Callable[[], Image]) -> None:
-        """Take a picture, as seen when it was exposed: its stamp less the latency of its camera."""
-        self.buffer.push_image(camera, stamp_ns - self._camera_latency_ns.get(camera, 0), decode)
 
     def set_engaged(self, engaged: bool) -> None:
         """An edge begins a new epoch; the same value again changes nothing."""
