@@ -52,5 +52,9 @@ class StoreError(DpRosError):
     """An episode store is missing, damaged, of another contract, or cannot be written."""
 
 
+class BagError(DpRosError):
+    """A bag is missing, damaged, or cannot be written; names bag, and topic and stamp where there are any."""
+
+
 class TaskError(DpRosError):
     """An unknown task, or a simulator that cannot start."""
