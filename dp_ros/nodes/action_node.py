@@ -80,9 +80,8 @@ class ActionNode(ManagedNode[ActionParams]):
             return self.own(self.destroy_publisher, self.create_publisher(kind, topic, profile))
 
         # No publisher, no mistake: a dry run cannot command anything.
-        outputs = (
-            [] if params.dry_run else make_outputs(self, contract, binding, publisher, params.forward_hz)
-        )
+        rates = round(1e9 / params.rate_hz), params.forward_hz
+        outputs = [] if params.dry_run else make_outputs(self, contract, binding, publisher, *rates)
         self._dispatch = Dispatch(outputs, 1.0 / params.rate_hz)
         self._views = ActionViews(self, contract.joint_names, publisher)
         self._grippers = GripperView(publisher, contract.embodiment, binding, model)

@@ -26,14 +26,7 @@ def motion_limits(
     Raises:
         ConfigError: lists every joint and what it lacks.
     """
-    found = binding.limits(contract.joint_names, model, point_s=params.point_s)
-    return MotionLimits(
-        lower=found.lower,
-        upper=found.upper,
-        velocity=found.velocity,
-        acceleration=found.acceleration,
-        jerk=found.jerk,
-    )
+    return MotionLimits.of_joints(binding.limits(contract.joint_names, model, point_s=params.point_s))
 
 
 def motion_settings(params: ActionParams, contract: Contract, binding: Binding) -> MotionSettings:
@@ -87,6 +80,9 @@ def chunk_limits(params: ActionParams, contract: Contract, binding: Binding) -> 
 
 
 def _tracking_errors(params: ActionParams, contract: Contract) -> tuple[float, ...]:
+    if params.dry_run:
+        # The arms do not follow the plan: they stand, or somebody else, or a bag, moves them.
+        return (math.inf,) * len(contract.joint_names)
     limits = _by_unit(
         contract, params.max_tracking_error_rad or math.inf, params.max_tracking_error_m or math.inf
     )

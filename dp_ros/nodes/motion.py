@@ -80,9 +80,9 @@ class Motion:
         self.track = Track(
             limits, settings.point_ns, settings.past_ns, settings.future_ns, settings.freeze_ns
         )
-        self.tracking = TrackingWatch(
-            names, np.array(settings.max_tracking_error), settings.tracking_error_ns
-        )
+        self._lead_ns = None if settings.lead_ns is None else np.array(settings.lead_ns, np.int64)
+        limit = np.array(settings.max_tracking_error)
+        self.tracking = TrackingWatch(names, limit, settings.tracking_error_ns, self._lead_ns)
         self._limits = LimitWatch(names, limits.lower, limits.upper, np.array(settings.position_tolerance))
         self._clock = ClockWatch(settings.clock_timeout_s)
         self.deadman = DeadmanSwitch(settings.deadman_timeout_ns)
@@ -96,7 +96,6 @@ class Motion:
         self._clock_trouble = ''
         self._soft: SoftStart | None = None
         self._now_ns, self.homing_s = 0, 0.0
-        self._lead_ns = None if settings.lead_ns is None else np.array(settings.lead_ns, np.int64)
         require_start_pose(names, settings.start_pose, limits)
 
     @property

@@ -73,6 +73,7 @@ class _Publishing:
         names = list(joint_names)
         self._index = [names.index(name) for name in controller.joints]
         self.publisher = make(self.kind, controller.topic, qos.COMMAND)
+        self._last: tuple[int, npt.NDArray[np.float64]] | None = None
 
     def send(self, message: Any) -> None:
         """Publish it."""
@@ -83,6 +84,16 @@ class _Publishing:
             bad = [name for i, name in enumerate(self.joint_names) if not np.all(np.isfinite(values[..., i]))]
             raise MessageError(f'{self.topic}: commands of {bad} are not finite; nothing is sent')
         return values
+
+    def _approached(self, plan: CommittedPlan, now_ns: int, period_ns: int) -> npt.NDArray[np.float64]:
+        """The plan's position now; after a stall, on the way there at no more than the velocity limits."""
+        position = self._finite(plan.sample(now_ns)[0][self._index])
+        if self._last is not None and 0 <= now_ns - self._last[0] < _STALL_NS:
+            # The controller stood where it was told last, however long ago that is.
+            step = plan.limits.velocity[self._index] * (1.5e-9 * period_ns)
+            position = np.clip(position, self._last[1] - step, self._last[1] + step)
+        self._last = (now_ns, position)
+        return position
 
 
 class TrajectoryOutput(_Publishing):
@@ -116,37 +127,32 @@ class ForwardOutput(_Publishing):
     def __init__(self, *args: Any, forward_hz: float):
         super().__init__(*args)
         self.period_ns = round(1e9 / forward_hz)
-        self._last: tuple[int, npt.NDArray[np.float64]] | None = None
 
     def prepare(self, window: Window, chunk_id: str, plan: CommittedPlan, now_ns: int) -> Float64MultiArray:
-        """The plan's position now; after a stall, on the way there at no more than the velocity limits."""
-        position = self._finite(plan.sample(now_ns)[0][self._index])
-        if self._last is not None and 0 <= now_ns - self._last[0] < _STALL_NS:
-            # The controller stood where it was told last, however long ago that is.
-            step = plan.limits.velocity[self._index] * (1.5e-9 * self.period_ns)
-            position = np.clip(position, self._last[1] - step, self._last[1] + step)
-        self._last = (now_ns, position)
+        """The plan's position now, approached slowly after a stall."""
         message = Float64MultiArray()
-        message.data = like(message.data, position)
+        message.data = like(message.data, self._approached(plan, now_ns, self.period_ns))
         return message
 
 
 class PoseOutput(_Publishing):
     """Stamped poses for a Cartesian controller, one with every window.
 
-    Cartesian controllers follow the newest pose and know no braking tail either.
+    Cartesian controllers follow the newest pose and know no braking tail either. ``window_ns`` is the time between two
+    windows.
     """
 
     kind = PoseStamped
 
-    def __init__(self, arm: str, controller: ControllerBinding, *args: Any):
+    def __init__(self, arm: str, controller: ControllerBinding, *args: Any, window_ns: int):
         super().__init__(arm, controller, *args)
+        self._window_ns = window_ns
         self._frame_id = controller.frame_id
         self._quaternion: npt.NDArray[np.float64] | None = None
 
     def prepare(self, window: Window, chunk_id: str, plan: CommittedPlan, now_ns: int) -> PoseStamped:
-        """The plan's pose now."""
-        row = self._finite(plan.sample(now_ns)[0][self._index])
+        """The plan's pose now, approached slowly after a stall."""
+        row = self._approached(plan, now_ns, self._window_ns)
         position = row[:3]
         try:
             _, quaternion = pose_to_quaternion(row)
@@ -169,6 +175,7 @@ def make_outputs(
     contract: Contract,
     binding: Binding,
     publisher_factory: PublisherFactory,
+    window_ns: int,
     forward_hz: float = DEFAULT_FORWARD_HZ,
 ) -> list[Output]:
     """One output for every controller of every arm of the contract, arm after arm.
@@ -178,6 +185,7 @@ def make_outputs(
         contract: names and order of the columns of plans and windows.
         binding: the controllers; it must fit the contract (``compare``).
         publisher_factory: makes a publisher from message type, topic and profile.
+        window_ns: time between two windows.
         forward_hz: commands a second of forward controllers, at least MIN_FORWARD_HZ.
 
     Raises:
@@ -190,7 +198,7 @@ def make_outputs(
             if controller.output == 'jtc':
                 outputs.append(TrajectoryOutput(*args))
             elif controller.output == 'pose':
-                outputs.append(PoseOutput(*args))
+                outputs.append(PoseOutput(*args, window_ns=window_ns))
             else:
                 if not forward_hz >= MIN_FORWARD_HZ:
                     raise ConfigError(

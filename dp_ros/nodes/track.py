@@ -41,6 +41,8 @@ class Track:
         self._left_at: npt.NDArray[np.float64] | None = None
         # Whether controllers may have ended their motion elsewhere than the plan.
         self._doubtful = False
+        # End of the window in whose brake the plan already is; asking again changes nothing.
+        self._ran_out_at: int | None = None
 
     @property
     def moving(self) -> bool:
@@ -70,15 +72,14 @@ class Track:
         if self.plan is None or self.published_ns is None:
             return self.plan
         reached_ns = self.published_ns + self.future_ns
-        if now_ns <= reached_ns or self.plan.end_ns <= reached_ns:
-            return self.plan
-        self.gaps += 1
-        self.plan = self.plan.braked(reached_ns)
+        if now_ns > reached_ns:
+            self._brake_of_the_last_window(reached_ns)
         return self.plan
 
     def begin(self, plan: CommittedPlan, now_ns: int) -> None:
         """Follow a plan from now on; its first window is due at once."""
         self.plan, self.published_ns, self.urgent = plan, now_ns, True
+        self._ran_out_at = None
 
     def brake(self, now_ns: int) -> None:
         """Brake from the end of what is frozen."""
@@ -94,7 +95,7 @@ class Track:
             margin = self.published_ns + self.future_ns - now_ns
             self.margin_ns = margin if self.margin_ns is None else min(margin, self.margin_ns)
         self.published_ns = now_ns
-        self.urgent = False
+        self.urgent, self._ran_out_at = False, None
         return self.plan.window(now_ns, self.past_ns, self.future_ns)
 
     def over(self, now_ns: int) -> bool:
@@ -105,10 +106,7 @@ class Track:
         """No window can reach the controllers in time: the plan becomes what they do with their last one, its brake."""
         if self.plan is None or self.published_ns is None:
             return
-        reached_ns = self.published_ns + self.future_ns
-        if self.plan.end_ns > reached_ns:
-            self.gaps += 1
-            self.plan = self.plan.braked(reached_ns)
+        self._brake_of_the_last_window(self.published_ns + self.future_ns)
         self.silent()
 
     def silent(self) -> None:
@@ -122,6 +120,14 @@ class Track:
             self._left_at = None if self._doubtful else self.plan.sample(self.plan.end_ns)[0]
         self.plan = None
         self.silent()
+
+    def _brake_of_the_last_window(self, reached_ns: int) -> None:
+        assert self.plan is not None
+        if self.plan.end_ns <= reached_ns or self._ran_out_at == reached_ns:
+            return
+        self.gaps += 1
+        self._ran_out_at = reached_ns
+        self.plan = self.plan.braked(reached_ns)
 
     def jumped(self, before_ns: int, now_ns: int) -> None:
         """The clock went from ``before`` back to ``now``: the plan moves along, and brakes.

@@ -23,13 +23,21 @@ class TrackingWatch:
         joint_names: in the plan's order.
         limit: (A,) largest error, rad or m; inf for joints that may be held back, such as grippers.
         duration_ns: an error counts once it has lasted for so long.
+        lead_ns: (A,) how long after its command a joint moves; None: at once.
 
     Attributes:
         largest: (A,) largest error since :meth:`reset`.
     """
 
-    def __init__(self, joint_names: Sequence[str], limit: Array, duration_ns: int):
+    def __init__(
+        self,
+        joint_names: Sequence[str],
+        limit: Array,
+        duration_ns: int,
+        lead_ns: npt.NDArray[np.int64] | None = None,
+    ):
         self._names, self._limit, self._duration_ns = tuple(joint_names), limit, duration_ns
+        self._lead_ns = np.zeros(len(limit), np.int64) if lead_ns is None else lead_ns
         self._since_ns = np.zeros(len(limit), np.int64)
         self.largest = np.zeros(len(limit))
 
@@ -46,10 +54,10 @@ class TrackingWatch:
             commanded: time to positions (A,).
         """
         stamps = measured.stamps_ns
-        # Joints of one message share one stamp, so this is one sample a topic.
-        wanted = np.empty(len(stamps))
-        for stamp in np.unique(stamps):
-            at = stamps == stamp
+        # Joints of one message share one stamp, so this is one sample a topic and latency.
+        wanted, asked = np.empty(len(stamps)), stamps - self._lead_ns
+        for stamp in np.unique(asked):
+            at = asked == stamp
             wanted[at] = commanded(int(stamp))[at]
         error = np.abs(measured.newest - wanted)
         self.largest = np.fmax(self.largest, error)

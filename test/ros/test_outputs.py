@@ -26,6 +26,7 @@ from dp_ros.nodes.outputs import make_outputs
 from dp_ros.nodes.robot_model import RobotModelListener
 
 MS = 1_000_000
+WINDOW_NS = 20 * MS
 POSE = tuple(f'tool_{n}' for n in ('x', 'y', 'z', 'a1', 'a2', 'a3', 'b1', 'b2', 'b3'))
 CONTRACT = Contract(
     name='poses and joints',
@@ -116,7 +117,7 @@ def outputs(graph):
         'left/gripper': graph.listen(JointTrajectory, 'left/gripper', profile=qos.CONTROLLER_IN),
         'right/commands': graph.listen(Float64MultiArray, 'right/commands', profile=qos.CONTROLLER_IN),
     }
-    made = make_outputs(node, CONTRACT, BINDING, node.create_publisher, forward_hz=125.0)
+    made = make_outputs(node, CONTRACT, BINDING, node.create_publisher, WINDOW_NS, forward_hz=125.0)
     for output in made:
         graph.until(
             lambda o=output: o.publisher.get_subscription_count() > 0, what=f'a listener to {output.topic}'
@@ -184,6 +185,30 @@ def test_quaternions_never_change_their_sign_between_two_commands(graph, outputs
         last = quaternion
 
 
+@pytest.mark.parametrize(('topic', 'period_ns'), [('left/target', WINDOW_NS), ('right/commands', 8 * MS)])
+def test_after_a_stall_a_command_approaches_the_plan_within_its_speed(outputs, topic, period_ns):
+    """The controller stood where it was told last; the plan went on for half a second."""
+
+    class Fast(LinePlan):
+        limits = MotionLimits.of(13, velocity=0.2, acceleration=1.0)
+
+    def position(message):
+        return np.array(message.data) if topic == 'right/commands' else np.array([message.pose.position.x])
+
+    output, plan, now_ns = outputs.by_topic[topic], Fast(), 90_000 * MS
+    row = LinePlan(speed=0.0).sample(0)[0]
+    plan.sample = lambda _: (row, np.zeros(13))
+    output.prepare(None, '', plan, now_ns)
+    plan.sample = lambda _: (row + 0.05 * (np.arange(13) < 3) + 0.05 * (np.arange(13) > 8), np.zeros(13))
+    steps = []
+    for _ in range(30):
+        now_ns += period_ns if steps else 500 * MS
+        steps.append(position(output.prepare(None, '', plan, now_ns)))
+    largest = np.abs(np.diff(steps, axis=0)).max()
+    assert 0.0 < largest <= 0.2 * 1.5 * period_ns * 1e-9 + 1e-12
+    np.testing.assert_allclose(steps[-1], position(output.prepare(None, '', plan, now_ns + 900 * MS)))
+
+
 @pytest.mark.parametrize('column', [0, 4, 9, 11])
 def test_nothing_is_prepared_where_a_command_is_not_finite(outputs, column):
     class Broken(LinePlan):
@@ -213,7 +238,7 @@ def test_between_opposite_rotations_the_last_one_stays(outputs):
 
 def test_a_forward_controller_needs_a_high_rate(graph):
     with pytest.raises(ConfigError, match='forward_hz must be at least 100 for right/commands, got 50'):
-        make_outputs(graph.node, CONTRACT, BINDING, lambda *_: None, forward_hz=50.0)
+        make_outputs(graph.node, CONTRACT, BINDING, lambda *_: None, WINDOW_NS, forward_hz=50.0)
 
 
 def test_a_description_that_was_published_before_is_heard_without_an_executor(graph):
