@@ -1,0 +1,220 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Bags: rosbag2 recordings of MCAP and SQLite files, whole, compressed or cut off."""
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from rosbags.serde import SerdeError
+from rosbags.typesys.store import Typestore
+
+from dp_ros.bags import zstandard
+from dp_ros.bags.files import Files
+from dp_ros.bags.merge import merged
+from dp_ros.bags.message_types import MessageTypes
+from dp_ros.bags.storage import at
+from dp_ros.errors import BagError
+
+# Chunks may overlap by what a recorder buffers; more is a clock that was set back.
+OVERLAP_NS = 1_000_000_000
+FOREVER_NS = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class TopicInfo:
+    """One topic of a bag.
+
+    Attributes:
+        type: its message type.
+        count: number of messages.
+        qos: the offered QoS profiles, as YAML text, as they stand in the bag; empty where it does not say.
+        problem: why its messages cannot be read; empty if they can.
+    """
+
+    type: str
+    count: int
+    qos: str
+    problem: str = ''
+
+
+class BagMessage(NamedTuple):
+    """One message as it was recorded.
+
+    Attributes:
+        topic, type: its topic and type.
+        log_ns: when it was recorded.
+        raw: the serialized message. A view of a larger block, which lives as long as the view: copy what you keep.
+        bag: the bag's name, for errors.
+        store: the types of its bag.
+    """
+
+    topic: str
+    type: str
+    log_ns: int
+    raw: bytes | memoryview
+    bag: str
+    store: Typestore
+
+    def decode(self) -> Any:
+        """The message as an object with the fields of its type; number arrays are numpy views of ``raw``.
+
+        Raises:
+            BagError: the bytes are no message of that type.
+        """
+        try:
+            return self.store.deserialize_cdr(self.raw, self.type)
+        except (SerdeError, ValueError, IndexError, OverflowError, MemoryError) as error:
+            raise BagError(
+                f'bag {self.bag!r}, topic {self.topic}, message at {at(self.log_ns)}: '
+                f'damaged, {len(self.raw)} bytes are no {self.type}: {error}'
+            ) from error
+
+
+class Bag:
+    """An open bag; a context manager.
+
+    Attributes:
+        path, name: where it is, and what it is called there.
+        storage: 'mcap' or 'sqlite3'.
+        compression: '' or what is compressed how: 'zstd file', 'zstd message', 'zstd chunk', 'lz4 chunk'.
+        start_ns, end_ns: log times of the first and of the last message; both 0 in an empty bag.
+        topics: what it carries, by name.
+        custom_data: what its recorder wrote into the metadata.
+        distribution: the ROS distribution that recorded it; empty if it does not say.
+        problems: what is wrong with it. Damage inside is found when it is read, so that the list may grow.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files = files = Files(path)
+        self.name, self.problems = files.name, files.problems
+        self.storage, self.custom_data = files.storage, files.custom_data
+        self.distribution, self.compression = files.distribution, files.compression
+        written = [file for file in files.opened if file.stretches]
+        self.start_ns = min((file.start_ns for file in written), default=0)
+        self.end_ns = max((file.end_ns for file in written), default=0)
+        self._stores: dict[int, dict[int, Typestore]] = {}
+        self.topics: Mapping[str, TopicInfo] = self._read_topics()
+        self._note_clock()
+
+    def __enter__(self) -> 'Bag':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what was decompressed into temporary files."""
+        self._files.close()
+
+    def messages(
+        self, topics: Collection[str] | None = None, start_ns: int | None = None, stop_ns: int | None = None
+    ) -> Iterator[BagMessage]:
+        """Messages in the order of their log times; equal times keep the order of the file.
+
+        At most one chunk of each overlapping stretch of time is in memory, and 128 MiB of those.
+
+        Args:
+            topics: absolute names; None: all that can be read.
+            start_ns: leave out what was recorded before.
+            stop_ns: leave out what was recorded then or later.
+
+        Raises:
+            BagError: at once, for topics that the bag does not have or that cannot be read.
+        """
+        readable = [name for name, info in self.topics.items() if not info.problem]
+        wanted = set(readable if topics is None else topics)
+        missing = sorted(wanted - set(self.topics))
+        if missing:
+            raise BagError(f'bag {self.name!r} has no topics {missing}; it has {sorted(self.topics)}')
+        for name in sorted(wanted - set(readable)):
+            raise BagError(f'bag {self.name!r}, topic {name}: {self.topics[name].problem}')
+        return self._messages(wanted, start_ns or 0, FOREVER_NS if stop_ns is None else stop_ns)
+
+    def sha256(self) -> str:
+        """Hash (hex) of its storage files, one after the other, as they are on the disk."""
+        digest = hashlib.sha256()
+        for path in self._files.sources:
+            with path.open('rb') as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        return digest.hexdigest()
+
+    def _messages(self, wanted: set[str], start_ns: int, stop_ns: int) -> Iterator[BagMessage]:
+        sources, channels = [], []
+        for number, file in enumerate(self._files.opened):
+            stores = self._stores[number]
+            carried = {
+                c.id: (c.topic, c.type, stores[c.id])
+                for c in file.channels.values()
+                if c.topic in wanted and c.id in stores
+            }
+            sources += [(stretch, carried) for stretch in file.stretches]
+            channels.append(carried)
+        name, unpack = self.name, self._files.messages_compressed
+        for carried, (log_ns, channel, raw) in merged(sources, start_ns, stop_ns):
+            topic, kind, store = carried[channel]
+            if unpack:
+                try:
+                    raw = zstandard.decompress(raw)
+                except zstandard.ZstdError as error:
+                    self.problems.add(f'topic {topic}, message at {at(log_ns)} is damaged: skipped: {error}')
+                    continue
+            yield BagMessage(topic, kind, log_ns, memoryview(raw), name, store)
+
+    def _read_topics(self) -> dict[str, TopicInfo]:
+        types = MessageTypes(self.distribution)
+        found: dict[str, TopicInfo] = {}
+        for number, file in enumerate(self._files.opened):
+            stores = self._stores[number] = {}
+            for channel in file.channels.values():
+                count = file.counts.get(channel.id, 0)
+                problem = ''
+                try:
+                    stores[channel.id] = types.store(channel)
+                except BagError as error:
+                    problem = str(error)
+                    self.problems.add(f'topic {channel.topic}: skipped, {error}')
+                known = found.get(channel.topic)
+                if known and known.type != channel.type:
+                    self.problems.add(
+                        f'topic {channel.topic} has messages of {known.type} and of {channel.type}'
+                    )
+                found[channel.topic] = TopicInfo(
+                    known.type if known else channel.type,
+                    count + (known.count if known else 0),
+                    (known.qos if known else '') or channel.qos,
+                    known.problem and problem if known else problem,
+                )
+        return dict(sorted(found.items()))
+
+    def _note_clock(self) -> None:
+        """A recorder's clock that was set back shows where a chunk begins long before the one in front of it ends."""
+        for file in self._files.opened:
+            for before, after in zip(file.stretches, file.stretches[1:], strict=False):
+                back = before.end_ns - after.start_ns
+                # Some tools write one topic after the other: then only chunks with common topics can be compared.
+                if back > OVERLAP_NS and before.carries & after.carries:
+                    self.problems.add(
+                        f'{file.path.name}: the clock was set back by {back / 1e9:.3f} s near {at(before.end_ns)}; '
+                        'what overlaps is given in the order of its times'
+                    )
+
+
+def open_bag(path: Path) -> Bag:
+    """Open a bag: its directory, or one .mcap or .db3 file, also with .zstd behind it.
+
+    Raises:
+        BagError: nothing of it can be read; says why.
+    """
+    return Bag(Path(path))

@@ -1,0 +1,80 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the storage formats have in common: channels, and stretches of a file that hold messages."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+SECOND_NS = 1_000_000_000
+
+# log_ns, channel, payload
+Row = tuple[int, int, 'bytes | memoryview']
+
+
+class Channel(NamedTuple):
+    """One topic of one file: its type, with the definition that the file holds, empty if none."""
+
+    id: int
+    topic: str
+    type: str
+    definition: str
+    definition_format: str
+    serialization: str
+    qos: str
+
+
+class Problems(list[str]):
+    """What is wrong with a bag, each thing once however often the bag is read."""
+
+    def add(self, problem: str) -> None:
+        """Note a problem, unless it is known."""
+        if problem not in self:
+            self.append(problem)
+
+
+class Stretch(Protocol):
+    """A part of a file that can be read on its own.
+
+    Attributes:
+        start_ns, end_ns: log times of its first and its last message.
+        carries: the channels of its messages; empty where that is not known.
+    """
+
+    start_ns: int
+    end_ns: int
+    carries: frozenset[int]
+
+    def rows(self, channels: Collection[int], start_ns: int, stop_ns: int) -> Iterator[Row]:
+        """Messages of these channels with start <= log time < stop, sorted by log time."""
+
+
+@dataclass
+class StorageFile:
+    """What a storage file says about itself.
+
+    Attributes:
+        path: the file that is read; of a compressed file the decompressed copy.
+        channels: by number.
+        counts: messages of each channel.
+        stretches: in the order of the file.
+        start_ns, end_ns: log times of the first and the last message; 0 where there is none.
+        metadata: text of the rosbag2 metadata that the file itself holds; empty if none.
+        compression: of the file's own chunks.
+    """
+
+    path: Path
+    channels: dict[int, Channel] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
+    stretches: list[Stretch] = field(default_factory=list)
+    start_ns: int = 0
+    end_ns: int = 0
+    metadata: str = ''
+    compression: str = ''
+
+
+def at(log_ns: int) -> str:
+    """A time of a message, for people: ``1700000000.250000000``."""
+    return f'{log_ns // SECOND_NS}.{log_ns % SECOND_NS:09d}'
