@@ -16,6 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dp_ros.contract import binding_schema as schema
+from dp_ros.contract.binding_actions import (
+    ActionSourceBinding,
+    actions,
+    check_actions,
+    controllers_actions,
+)
 from dp_ros.contract.binding_parts import (
     ArmBinding,
     CameraBinding,
@@ -33,6 +39,7 @@ from dp_ros.errors import ConfigError
 VERSION = 1
 
 __all__ = [
+    'ActionSourceBinding',
     'ArmBinding',
     'Binding',
     'CameraBinding',
@@ -53,6 +60,7 @@ class Binding:
         cameras: by field of the contract.
         arms: by name in the contract.
         robot_description: latched topic of the URDF (std_msgs/String); empty where there is none.
+        actions: where demonstrations say what was commanded; empty: in what the controllers are sent.
     """
 
     name: str
@@ -61,6 +69,7 @@ class Binding:
     arms: Mapping[str, ArmBinding]
     pose_states: tuple[PoseStateBinding, ...] = ()
     robot_description: str = ''
+    actions: tuple[ActionSourceBinding, ...] = ()
 
     @classmethod
     def from_yaml(cls, path: Path) -> 'Binding':
@@ -83,6 +92,7 @@ class Binding:
             'joint_states': [],
             'pose_states': [],
             'robot_description': '',
+            'actions': None,
         }
         keys = schema.keys(data, where, {'dp_binding', 'name', 'arms'}, optional)
         schema.one_of(keys['dp_binding'], (VERSION,), f'{where}.dp_binding')
@@ -110,6 +120,7 @@ class Binding:
                 for n, a in schema.mapping(keys['arms'], f'{where}.arms')
             },
             robot_description=described and schema.topic(described, f'{where}.robot_description'),
+            actions=() if keys['actions'] is None else actions(keys['actions'], f'{where}.actions'),
         )
         binding._check(where)
         return binding
@@ -118,6 +129,10 @@ class Binding:
     def joints(self) -> dict[str, JointBinding]:
         """Every column of every arm, by name."""
         return {name: joint for arm in self.arms.values() for name, joint in arm.joints.items()}
+
+    def action_sources(self) -> tuple[ActionSourceBinding, ...]:
+        """The topics that say what was commanded; where the binding names none, the arms' controllers' own."""
+        return self.actions or controllers_actions(self.arms)
 
     def robot(self) -> RobotDescription:
         """What the site says about its robot, for :func:`dp_ros.contract.compare.compare`."""
@@ -185,6 +200,7 @@ class Binding:
         schema.unique([c.topic for c in controllers], f'{where}.arms: controller_topic')
         schema.unique([j for arm in self.arms.values() for j in arm.joints], f'{where}.arms: joint')
         schema.unique([name for s in self.pose_states for name in s.columns], f'{where}.pose_states: column')
+        check_actions(self.actions, self.joints, f'{where}.actions')
         measured = [state.columns for state in self.pose_states]
         blind = [c.topic for c in controllers if c.output == 'pose' and c.joints not in measured]
         if blind:

@@ -48,6 +48,8 @@ class CameraBinding:
         type: one of IMAGE_TYPES.
         size: (height, width) of its images.
         latency_s: how long after the exposure its driver stamps an image; stamp - latency is the time of exposure.
+        depth_m: (near, far) of a depth camera, in metres: its image is the nearness, 255 at near and closer, 1 at
+            far and farther, 0 where the distance is unknown. None: the images are no depths.
     """
 
     topic: str
@@ -55,6 +57,7 @@ class CameraBinding:
     qos: str
     size: tuple[int, int]
     latency_s: float = 0.0
+    depth_m: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

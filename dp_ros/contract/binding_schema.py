@@ -48,14 +48,15 @@ def pose_state(data: Any, where: str) -> PoseStateBinding:
     return PoseStateBinding(
         topic=topic(got['topic'], f'{where}.topic'),
         qos=one_of(got['qos'], QOS, f'{where}.qos'),
-        columns=_pose_columns(got['columns'], f'{where}.columns'),
+        columns=pose_columns(got['columns'], f'{where}.columns'),
         frame_id=text(got['frame_id'], f'{where}.frame_id'),
     )
 
 
 def camera(data: Any, where: str) -> CameraBinding:
     """An entry of ``cameras``."""
-    got = keys(data, where, {'topic', 'type', 'size'}, {'qos': 'sensor_data', 'latency_s': 0.0})
+    optional = {'qos': 'sensor_data', 'latency_s': 0.0, 'depth_m': None}
+    got = keys(data, where, {'topic', 'type', 'size'}, optional)
     size = got['size']
     if not isinstance(size, list) or len(size) != 2 or not all(type(v) is int and v > 0 for v in size):
         raise ConfigError(f'{where}.size: expected [height, width] in pixels, got {size!r}')
@@ -65,6 +66,7 @@ def camera(data: Any, where: str) -> CameraBinding:
         qos=one_of(got['qos'], QOS, f'{where}.qos'),
         size=(size[0], size[1]),
         latency_s=_latency(got['latency_s'], f'{where}.latency_s'),
+        depth_m=None if got['depth_m'] is None else _depth(got['depth_m'], f'{where}.depth_m'),
     )
 
 
@@ -149,6 +151,23 @@ def unique(values: list[str], what: str) -> None:
         raise ConfigError(f'{what} stands twice: {twice}')
 
 
+def names(data: Any, where: str) -> tuple[str, ...]:
+    """A list of names."""
+    if not isinstance(data, list) or not data or not all(isinstance(name, str) and name for name in data):
+        raise ConfigError(f'{where}: expected a list of names, got {data!r}')
+    return tuple(data)
+
+
+def pose_columns(data: Any, where: str) -> tuple[str, ...]:
+    """The names of the nine columns of a pose."""
+    given = names(data, where)
+    if len(given) != len(POSE_UNITS) or len(set(given)) != len(given):
+        raise ConfigError(
+            f'{where}: expected 9 different names, for x, y, z, a1, a2, a3, b1, b2, b3, got {data!r}'
+        )
+    return given
+
+
 def _joint(data: Any, where: str) -> JointBinding:
     optional = dict.fromkeys(('max_velocity', 'max_jerk', 'position', 'latency_s')) | {'margin': 0.0}
     got = keys(data, where, {'unit', 'max_acceleration'}, optional)
@@ -173,10 +192,10 @@ def _controller(data: Any, where: str) -> ControllerBinding:
     got = keys(data, where, {'topic', 'output', 'joints'}, {'frame_id': ''})
     output = one_of(got['output'], OUTPUTS, f'{where}.output')
     if output == 'pose':
-        joints = _pose_columns(got['joints'], f'{where}.joints')
+        joints = pose_columns(got['joints'], f'{where}.joints')
         text(got['frame_id'], f'{where}.frame_id')
     else:
-        joints = _names(got['joints'], f'{where}.joints')
+        joints = names(got['joints'], f'{where}.joints')
         if got['frame_id'] != '':
             raise ConfigError(f'{where}.frame_id: only an output of poses has a frame, this is {output!r}')
     return ControllerBinding(
@@ -246,21 +265,6 @@ def _each_once(joints: dict[str, JointBinding], controllers: list[ControllerBind
         )
 
 
-def _names(data: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(data, list) or not data or not all(isinstance(name, str) and name for name in data):
-        raise ConfigError(f'{where}: expected a list of names, got {data!r}')
-    return tuple(data)
-
-
-def _pose_columns(data: Any, where: str) -> tuple[str, ...]:
-    names = _names(data, where)
-    if len(names) != len(POSE_UNITS) or len(set(names)) != len(names):
-        raise ConfigError(
-            f'{where}: expected 9 different names, for x, y, z, a1, a2, a3, b1, b2, b3, got {data!r}'
-        )
-    return names
-
-
 def _range(data: Any, where: str) -> tuple[float, float]:
     if data == UNLIMITED:
         return -math.inf, math.inf
@@ -271,6 +275,17 @@ def _range(data: Any, where: str) -> tuple[float, float]:
         or not data[0] < data[1]
     ):
         raise ConfigError(f'{where}: expected [lowest, highest] or {UNLIMITED}, got {data!r}')
+    return float(data[0]), float(data[1])
+
+
+def _depth(data: Any, where: str) -> tuple[float, float]:
+    if (
+        not isinstance(data, list)
+        or len(data) != 2
+        or not all(map(_is_number, data))
+        or not 0 <= data[0] < data[1] < math.inf
+    ):
+        raise ConfigError(f'{where}: expected [near, far] in metres, 0 <= near < far, got {data!r}')
     return float(data[0]), float(data[1])
 
 

@@ -212,12 +212,12 @@ def example_contract(
 
 def example_binding(
     joints: Sequence[str] = JOINTS,
-    cameras: Mapping[str, MadeCamera] | None = None,
+    made: Mapping[str, MadeCamera] | None = None,
     actions: Sequence[dict[str, Any]] | None = None,
     **sections: Any,
 ) -> Binding:
     """A binding that fits :class:`Plan`; ``actions`` and other sections as in its YAML file."""
-    made = {'top': MadeCamera()} if cameras is None else cameras
+    made = {'top': MadeCamera()} if made is None else made
     data: dict[str, Any] = {
         'dp_binding': 1,
         'name': 'made',
@@ -247,7 +247,7 @@ def example_binding(
         **sections,
     }
     if actions is not None:
-        data['actions'] = list(actions)
+        data['actions'] = actions
     return Binding.from_dict(data)
 
 

@@ -72,7 +72,7 @@ def test_a_binding_reads_as_written():
         (
             ('topics',),
             1,
-            r"missing keys \[\], unknown keys \['topics'\]; legal: \['arms', 'cameras', 'dp_bin",
+            r"missing keys \[\], unknown keys \['topics'\]; legal: \['actions', 'arms', 'cameras",
         ),
         (('name',), None, r"missing keys \['name'\]"),
         (('name',), 7, r'\.name: expected a name'),
