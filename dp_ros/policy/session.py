@@ -14,20 +14,20 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from dp_ros.action.chunk import ActionChunk
+from dp_ros.observation.observation import Observation
 from dp_ros.observation.observation_buffer import ObservationBuffer
+from dp_ros.policy.due import DueRule
 from dp_ros.policy.streaming import Controller
-
-# An observation so much older than the last one means that the clock was set back.
-_JUMP_NS = 500_000_000
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A chunk, whether it may move the arms, and where its time went (milliseconds by stage)."""
+    """A chunk, whether it may move the arms, where its time went (milliseconds by stage), and what it was made from."""
 
     chunk: ActionChunk
     engaged: bool
     stage_ms: dict[str, float]
+    observation: Observation
 
 
 class PolicySession:
@@ -46,9 +46,7 @@ class PolicySession:
     def __init__(self, controller: Controller, buffer: ObservationBuffer, seed: int):
         self.buffer = buffer
         self._controller, self._seed = controller, seed
-        timing = controller.policy.contract.timing
-        # Stamps of a real camera jitter: half a period early is this tick, not the one before.
-        self._spacing_ns = controller.tick_ns - timing.period_ns // 2
+        self._due = DueRule(controller.tick_ns, controller.policy.contract.timing.period_ns)
         self._lock = threading.Lock()
         self._engaged = False
         self._engagements = 0
@@ -57,7 +55,6 @@ class PolicySession:
         self._epoch = 1
         self._seq = 0
         self._begin = True
-        self._last_ns: int | None = None
         self._counters: Counter[str] = Counter()
 
     @property
@@ -84,7 +81,7 @@ class PolicySession:
             self._new_epoch()
             if engaged and newest is not None:
                 # Wait for an observation from after the edge: the first one may be nearly a period old.
-                self._last_ns = newest + 1 - self._spacing_ns
+                self._due.after(newest)
 
     def reset(self) -> None:
         """Begin an episode: forget all observations, new epoch, the noise of the next seed."""
@@ -103,7 +100,7 @@ class PolicySession:
         """Whether the newest observation calls for a tick."""
         newest = self.buffer.newest_observation_ns()
         with self._lock:
-            return newest is not None and self._is_due(newest)
+            return newest is not None and self._due.is_due(newest)
 
     def tick(self, now_ns: int) -> Tick | None:
         """Predict from the newest observation; None where it is not due.
@@ -118,10 +115,10 @@ class PolicySession:
         observation = self.buffer.observe(now_ns)
         observed = time.perf_counter()
         with self._lock:
-            if epoch != self._epoch or not self._is_due(observation.stamp_ns):
+            if epoch != self._epoch or not self._due.is_due(observation.stamp_ns):
                 return None
             # From here on this observation is taken, so that nobody asks for it again while it is worked on.
-            self._last_ns = observation.stamp_ns
+            self._due.taken(observation.stamp_ns)
         if begin or not engaged:
             self._controller.reset(seed)
             for _ in range(attempts - 1):
@@ -130,14 +127,14 @@ class PolicySession:
         with self._lock:
             if epoch != self._epoch:
                 self._counters['overtaken'] += 1
-                return Tick(replace(chunk, epoch=epoch), False, self._stages(began, observed))
+                return Tick(replace(chunk, epoch=epoch), False, self._stages(began, observed), observation)
             self._begin = False
             # The noise of an epoch follows from its seed alone, so the controller's own count starts anew each
             # time; the id of a chunk must not.
             chunk = replace(chunk, epoch=self._epoch, seq=self._seq)
             self._seq += 1
             self._counters['ticks' if engaged else 'previews'] += 1
-        return Tick(chunk, engaged, self._stages(began, observed))
+        return Tick(chunk, engaged, self._stages(began, observed), observation)
 
     def _stages(self, began: float, observed: float) -> dict[str, float]:
         return {'observe': 1e3 * (observed - began), **self._controller.stage_ms}
@@ -146,8 +143,4 @@ class PolicySession:
         self._epoch += 1
         self._seq = 0
         self._begin = True
-        self._last_ns = None
-
-    def _is_due(self, stamp_ns: int) -> bool:
-        last = self._last_ns
-        return last is None or stamp_ns >= last + self._spacing_ns or stamp_ns < last - _JUMP_NS
+        self._due.forget()
