@@ -13,6 +13,8 @@ EPISODE_TOPIC_SUFFIX = '/episode'
 MARK_TYPE = 'std_msgs/msg/String'
 MARK_SCHEMA = 'dp_ros_episode_mark'
 MARK_VERSION = 1
+# In a bag's custom_data: JSON, outcome by number of the episode.
+OUTCOMES_KEY = 'outcomes'
 EVENTS = ('start', 'stop', 'judge')
 OUTCOMES = ('success', 'failure', 'discard', 'unmarked')
 

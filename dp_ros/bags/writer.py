@@ -7,6 +7,7 @@ Chunks reach the file whole, and :meth:`BagWriter.flush` puts everything up to n
 metadata.yaml. What comes later may be cut off at any byte: the bag still opens, without the unflushed part.
 """
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, WriterError
 from rosbags.typesys import Stores, get_typestore
 
-from dp_ros.bags.marks import MARK_TYPE, Mark
+from dp_ros.bags.marks import MARK_TYPE, OUTCOMES_KEY, Mark
 from dp_ros.bags.metadata import METADATA_FILE, VERSION, information, metadata, yaml_text
 from dp_ros.bags.whole_chunks import WholeChunks, WholeChunksWriter
 from dp_ros.errors import BagError
@@ -61,6 +62,7 @@ class BagWriter:
     def __init__(self, path: Path, custom_data: Mapping[str, str]):
         self.path = path
         self._custom = dict(custom_data)
+        self._outcomes: dict[str, str] = {}
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._connections: dict[str, Connection] = {}
         self._refusal = ''
@@ -117,12 +119,16 @@ class BagWriter:
     def write_mark(self, topic: str, mark: Mark) -> None:
         """Append a mark at its own stamp, on a topic that is announced where it is new.
 
+        The newest outcome of each episode stands in custom_data as well, under 'outcomes'.
+
         Raises:
             BagError: see :meth:`write`.
         """
         self.add_topic(topic, MARK_TYPE, offered_qos(latched=True, depth=1))
         message = self._types.types[MARK_TYPE](data=mark.to_json())
         self.write(topic, self._types.serialize_cdr(message, MARK_TYPE), mark.stamp_ns)
+        self._outcomes[str(mark.episode)] = mark.outcome
+        self._custom[OUTCOMES_KEY] = json.dumps(self._outcomes)
 
     def flush(self) -> None:
         """Everything up to now onto the disk, and its counts into metadata.yaml.

@@ -125,6 +125,7 @@ def test_marks_are_strings_at_their_own_stamps(tmp_path):
     rows = read(tmp_path / 'bag')
     assert [log_ns for *_, log_ns in rows] == [mark.stamp_ns for mark in marks]
     assert [Mark.from_json(STORE.deserialize_cdr(raw, TEXT).data) for _, raw, _ in rows] == marks
+    assert described(tmp_path / 'bag')['custom_data'] == {'outcomes': '{"0": "success"}'}
 
 
 @pytest.mark.parametrize('limit', [60_000, 70_001, 200_000])
