@@ -27,9 +27,9 @@ def whole_file(path: Path, what: str, error: type[DpRosError] = StoreError) -> I
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
-        _flush(beside)
+        flush(beside)
         os.replace(beside, path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as cause:
         raise error(
             f'{path}: cannot write {what}, nothing half written is kept: {cause.strerror or cause}'
@@ -39,7 +39,8 @@ def whole_file(path: Path, what: str, error: type[DpRosError] = StoreError) -> I
             beside.unlink()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until the disk has a file, or the entries of a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

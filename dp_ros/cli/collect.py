@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 def summary(store: EpisodeStore) -> str:
     """Spread and smoothness of the labels, joint by joint."""
-    actions = np.stack([e.actions for e in store])
+    actions = np.stack([e.commands for e in store])
     step = np.abs(np.diff(actions, axis=1)).max(axis=(0, 1))
     spread = actions.std(axis=(0, 1))
     lines = [

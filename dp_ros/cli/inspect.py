@@ -89,8 +89,8 @@ def _print_store(path: Path) -> Contract:
                 damaged.append(str(error))
                 continue
             lengths.append(len(episode))
-            low = np.minimum(low, episode.actions.min(axis=0))
-            high = np.maximum(high, episode.actions.max(axis=0))
+            low = np.minimum(low, episode.commands.min(axis=0))
+            high = np.maximum(high, episode.commands.max(axis=0))
         print(f'episode store {path}')
         _print_contract(store.contract)
         _row('source', ', '.join(f'{k} {v}' for k, v in store.info.items() if isinstance(v, str | int)))

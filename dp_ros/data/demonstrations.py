@@ -1,7 +1,7 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Demonstrations in memory, and the windows that training cuts out of them."""
+"""Demonstrations, and the windows that training cuts out of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class Windows:
     Attributes:
         proprio: (B, To, S) float32.
         images: camera name to (B, To, H, W, 3) uint8.
-        actions: (B, Tp, A) float32; beyond the episode's end the last action is repeated.
-        valid: (B, Tp) bool; False beyond the episode's end, unless the last action is held there.
+        actions: (B, Tp, A) float32; beyond the episode's end the last command is repeated.
+        valid: (B, Tp) bool; False beyond the episode's end, unless the last command is held there.
     """
 
     proprio: Tensor
@@ -33,13 +33,20 @@ class Windows:
 
 
 class Demonstrations:
-    """Episodes concatenated in memory; every frame is the observation of one window.
+    """Episodes side by side; every anchor is the observation of one window.
+
+    Joints and commands are copied; images stay where the episodes have them, which is on disk for those of a store.
 
     Args:
-        contract: gives horizons and period; frames must be one period apart.
-        episodes: in order; their frames are copied.
+        contract: gives horizons and period.
+        episodes: in order, of this contract.
         hold_after_end: the demonstrations end at rest with the task done, so that holding the last action is what
             follows. Without it the network never learns what comes after the end, and may begin anew.
+
+    Attributes:
+        lengths: anchors of each episode.
+        proprio: (N, To, S) float32, of all anchors.
+        actions: (N, A) float32, the labels at the anchors themselves.
     """
 
     def __init__(self, contract: Contract, episodes: Iterable[Episode], hold_after_end: bool = False):
@@ -48,37 +55,56 @@ class Demonstrations:
         episodes = list(episodes)
         if not episodes:
             raise StoreError('no episodes: collect or import some first')
-        period = contract.timing.period_ns
-        for i, episode in enumerate(episodes):
-            gaps = np.unique(np.diff(episode.stamps_ns))
-            if gaps.size and (gaps.size > 1 or gaps[0] != period):
-                raise StoreError(
-                    f'episode {i}: frames must be {period} ns apart as the contract says, found gaps {gaps[:5]}'
-                )
-        lengths = np.array([len(e) for e in episodes])
-        stops = np.cumsum(lengths)
-        self.first = torch.as_tensor(np.repeat(stops - lengths, lengths))
-        self.last = torch.as_tensor(np.repeat(stops - 1, lengths))
-        self.proprio = torch.as_tensor(np.concatenate([e.proprio for e in episodes]))
-        self.actions = torch.as_tensor(np.concatenate([e.actions for e in episodes]))
-        self.images = {
-            c.name: torch.as_tensor(np.concatenate([e.images[c.name] for e in episodes]))
-            for c in contract.cameras
+        self.lengths = [len(e) for e in episodes]
+        self.proprio = torch.from_numpy(np.concatenate([e.proprio for e in episodes]))
+        self._episode = np.repeat(np.arange(len(episodes)), self.lengths)
+        self._images = {c.name: [e.images[c.name] for e in episodes] for c in contract.cameras}
+        self._seen = {
+            c.name: np.concatenate([e.image_index[c.name] for e in episodes]) for c in contract.cameras
         }
+        # All curves lie on one axis of time, one after the other, so that one search serves every window of a batch.
+        spans_ns = np.array([e.command_stamps_ns[-1] - e.command_stamps_ns[0] for e in episodes])
+        starts_ns = np.cumsum(spans_ns + 1) - (spans_ns + 1)
+        shifts_ns = starts_ns - [e.command_stamps_ns[0] for e in episodes]
+        moved = list(zip(episodes, shifts_ns, strict=True))
+        self._command_ns = torch.from_numpy(np.concatenate([e.command_stamps_ns + by for e, by in moved]))
+        self._commands = torch.from_numpy(np.concatenate([e.commands for e in episodes]))
+        self._anchor_ns = torch.from_numpy(np.concatenate([e.stamps_ns + by for e, by in moved]))
+        self._first_ns = torch.from_numpy(np.repeat(starts_ns, self.lengths))
+        self._last_ns = torch.from_numpy(np.repeat(starts_ns + spans_ns, self.lengths))
+        self.actions = self._labels(torch.arange(len(self)), 1)[0][:, 0]
 
     def __len__(self) -> int:
         return len(self.proprio)
 
     def windows(self, index_B: Tensor) -> Windows:
-        """Windows whose observation is at the given frames; history before an episode repeats its first frame."""
-        timing = self.contract.timing
-        back_O = torch.arange(timing.obs_horizon - 1, -1, -1)
-        seen_BO = torch.maximum(index_B[:, None] - back_O, self.first[index_B][:, None])
-        ahead_BT = index_B[:, None] + torch.arange(timing.pred_horizon)
-        last_B1 = self.last[index_B][:, None]
+        """Windows whose observation is at the given anchors."""
+        actions_BTA, reached_BT = self._labels(index_B, self.contract.timing.pred_horizon)
         return Windows(
-            proprio=self.proprio[seen_BO],
-            images={name: image[seen_BO] for name, image in self.images.items()},
-            actions=self.actions[torch.minimum(ahead_BT, last_B1)],
-            valid=(ahead_BT <= last_B1) | self.hold_after_end,
+            proprio=self.proprio[index_B],
+            images={name: self._frames(name, index_B.numpy()) for name in self._images},
+            actions=actions_BTA,
+            valid=reached_BT | self.hold_after_end,
         )
+
+    def _frames(self, camera: str, index_B: np.ndarray) -> Tensor:
+        images, seen_BO = self._images[camera], self._seen[camera][index_B]
+        out = np.empty((*seen_BO.shape, *images[0].shape[1:]), np.uint8)
+        for row, episode, seen_O in zip(out, self._episode[index_B], seen_BO, strict=True):
+            # The store has checked the indices; 'clip' only spares np.take a copy.
+            np.take(images[episode], seen_O, axis=0, out=row, mode='clip')
+        return torch.from_numpy(out)
+
+    def _labels(self, index_B: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The commands' curve (B, count, A) from the anchors on, one period apart, and how far it reaches."""
+        wanted_BT = self._anchor_ns[index_B][:, None] + torch.arange(count) * self.contract.timing.period_ns
+        last_B1 = self._last_ns[index_B][:, None]
+        at_BT = wanted_BT.clamp(self._first_ns[index_B][:, None], last_B1)
+        before_BT = torch.searchsorted(self._command_ns, at_BT, right=True) - 1
+        after_BT = (before_BT + 1).clamp(max=len(self._command_ns) - 1)
+        before_ns, after_ns = self._command_ns[before_BT], self._command_ns[after_BT]
+        share_BT1 = ((at_BT - before_ns) / (after_ns - before_ns).double())[..., None]
+        before_BTA, after_BTA = self._commands[before_BT], self._commands[after_BT]
+        between_BTA = before_BTA.double() + share_BT1 * (after_BTA.double() - before_BTA.double())
+        # On a point the value is the point's own, bit for bit; at the very last one the share is 0 / 0.
+        return torch.where(share_BT1 > 0, between_BTA.float(), before_BTA), wanted_BT <= last_B1

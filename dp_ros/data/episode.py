@@ -1,39 +1,87 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One recorded episode as arrays, and its form on disk (safetensors with a checksum)."""
+"""One recorded episode as arrays."""
 
-import json
-import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
-from dp_ros.contract import Contract
+from dp_ros.contract import Contract, Timing
 from dp_ros.errors import StoreError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Episode:
-    """N frames of one episode; frame k is what was seen at ``stamps_ns[k]`` and the command in force from then.
+    """N observations, and what was commanded as a curve of time.
+
+    An observation stands at an anchor, the moment t_obs at which the live policy would have observed, so that anchors
+    are as irregular as the cameras. What follows an anchor is read off the curve.
 
     Attributes:
-        stamps_ns: (N,) int64, increasing.
-        proprio: (N, S) float32, measured joint positions, rad or m, in the contract's order.
-        actions: (N, A) float32, the labels: commanded joint positions, rad or m, in the contract's order.
-        images: camera name to (N, H, W, 3) uint8 RGB, cropped and resized as the contract says.
+        stamps_ns: (N,) int64, the anchors, increasing.
+        proprio: (N, To, S) float32, observed joint positions, rad or m, in the contract's order, the oldest first.
+        images: camera name to (M_c, H, W, 3) uint8 RGB: every frame once, cropped and resized as the contract says.
+        image_index: camera name to (N, To) int32: which frames an observation shows, the oldest first.
+        command_stamps_ns: (M,) int64, increasing.
+        commands: (M, A) float32, commanded joint positions, rad or m, in the contract's order. The label at a time is
+            linear between these points, and held before the first and after the last one.
         privileged: (N, P) float32 or None: what no sensor tells; for training only.
-        metadata: what else is known, as text: seed, success, noise.
+        metadata: what else is known, as text: seed, success, instruction, bag.
     """
 
     stamps_ns: np.ndarray
     proprio: np.ndarray
-    actions: np.ndarray
     images: dict[str, np.ndarray]
+    image_index: dict[str, np.ndarray]
+    command_stamps_ns: np.ndarray
+    commands: np.ndarray
     privileged: np.ndarray | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def regular(
+        cls,
+        timing: Timing,
+        *,
+        stamps_ns: np.ndarray,
+        proprio: np.ndarray,
+        images: dict[str, np.ndarray],
+        actions: np.ndarray,
+        privileged: np.ndarray | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> 'Episode':
+        """Of N frames one period apart, as a simulator gives them; the first one stands in for what was before it.
+
+        Args:
+            timing: gives To and the period.
+            stamps_ns: (N,) int64.
+            proprio: (N, S) float32.
+            images: camera name to (N, H, W, 3) uint8.
+            actions: (N, A) float32, the command in force from each frame on.
+            privileged: (N, P) float32 or None.
+            metadata: as text.
+
+        Raises:
+            StoreError: the frames are not one period apart.
+        """
+        gaps = np.unique(np.diff(stamps_ns))
+        if gaps.size and (gaps.size > 1 or gaps[0] != timing.period_ns):
+            raise StoreError(
+                f'frames must be {timing.period_ns} ns apart as the contract says, found gaps {gaps[:5]}'
+            )
+        back = np.arange(timing.obs_horizon - 1, -1, -1)
+        seen = np.maximum(np.arange(len(stamps_ns))[:, None] - back, 0).astype(np.int32)
+        return cls(
+            stamps_ns=stamps_ns,
+            proprio=proprio[seen],
+            images=images,
+            image_index=dict.fromkeys(images, seen),
+            command_stamps_ns=stamps_ns,
+            commands=actions,
+            privileged=privileged,
+            metadata=metadata or {},
+        )
 
     def __len__(self) -> int:
         return len(self.stamps_ns)
@@ -45,76 +93,65 @@ class Episode:
 
     def check(self, contract: Contract, where: str) -> None:
         """Raise :class:`StoreError` that lists everything in which the arrays do not fit the contract."""
-        count, width = len(self.stamps_ns), len(contract.joint_names)
-        wanted = {
-            'stamps_ns': ((count,), 'int64'),
-            'proprio': ((count, width), 'float32'),
-            'actions': ((count, width), 'float32'),
-            **{f'images.{c.name}': ((count, *c.size, 3), 'uint8') for c in contract.cameras},
-        }
-        tensors = self.tensors()
-        wrong = [f'unknown tensor {name!r}' for name in sorted(set(tensors) - set(wanted) - {'privileged'})]
-        for name, (shape, dtype) in wanted.items():
-            if name not in tensors:
-                wrong.append(f'{name} is missing')
-            elif tensors[name].shape != shape or tensors[name].dtype.name != dtype:
-                found = tensors[name]
-                wrong.append(f'{name} must be {dtype} {shape}, got {found.dtype.name} {found.shape}')
-        if self.privileged is not None and (
-            self.privileged.ndim != 2 or len(self.privileged) != count or self.privileged.dtype != np.float32
-        ):
-            wrong.append(f'privileged must be float32 ({count}, P), got {self.privileged.shape}')
-        if not wrong:
-            if count == 0 or (np.diff(self.stamps_ns) <= 0).any():
-                wrong.append('stamps_ns must hold at least one frame and increase')
-            for name in ('proprio', 'actions'):
-                if not np.isfinite(tensors[name]).all():
-                    wrong.append(f'{name} holds values that are not finite')
+        wrong = self._wrong_shapes(contract) or self._wrong_values()
         if wrong:
             raise StoreError(f'{where}: ' + '; '.join(wrong))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All arrays by their name on disk."""
-        out = {'stamps_ns': self.stamps_ns, 'proprio': self.proprio, 'actions': self.actions}
-        out.update({f'images.{name}': value for name, value in self.images.items()})
+        out = {
+            'stamps_ns': self.stamps_ns,
+            'proprio': self.proprio,
+            'command_stamps_ns': self.command_stamps_ns,
+            'commands': self.commands,
+            **{f'images.{name}': value for name, value in self.images.items()},
+            **{f'image_index.{name}': value for name, value in self.image_index.items()},
+        }
         if self.privileged is not None:
             out['privileged'] = self.privileged
         return out
 
-    def to_bytes(self) -> bytes:
-        """The file's content."""
-        tensors = {name: np.ascontiguousarray(value) for name, value in self.tensors().items()}
-        return save(tensors, {**self.metadata, 'crc32': _checksum(tensors)})
+    def _wrong_shapes(self, contract: Contract) -> list[str]:
+        count, points, width = len(self.stamps_ns), len(self.command_stamps_ns), len(contract.joint_names)
+        seen = (count, contract.timing.obs_horizon)
+        # None stands for any number of at least one.
+        wanted: dict[str, tuple[tuple[int | None, ...], str]] = {
+            'stamps_ns': ((count,), 'int64'),
+            'proprio': ((*seen, width), 'float32'),
+            'command_stamps_ns': ((points,), 'int64'),
+            'commands': ((points, width), 'float32'),
+        }
+        for camera in contract.cameras:
+            wanted[f'images.{camera.name}'] = ((None, *camera.size, 3), 'uint8')
+            wanted[f'image_index.{camera.name}'] = (seen, 'int32')
+        if self.privileged is not None:
+            wanted['privileged'] = ((count, None), 'float32')
+        tensors = self.tensors()
+        wrong = [f'unknown tensor {name!r}' for name in sorted(set(tensors) - set(wanted))]
+        for name, (shape, dtype) in wanted.items():
+            if name not in tensors:
+                wrong.append(f'{name} is missing')
+                continue
+            found = tensors[name]
+            fits = len(found.shape) == len(shape) and all(
+                has == wants if wants is not None else has > 0
+                for has, wants in zip(found.shape, shape, strict=True)
+            )
+            if not fits or found.dtype.name != dtype:
+                text = ', '.join('any' if n is None else str(n) for n in shape)
+                wrong.append(f'{name} must be {dtype} ({text}), got {found.dtype.name} {found.shape}')
+        return wrong
 
-
-def episode_from_bytes(content: bytes, where: str) -> Episode:
-    """Inverse of :meth:`Episode.to_bytes`; :class:`StoreError` for content that is damaged."""
-    try:
-        tensors = load(content)
-        metadata = read_metadata(content)
-        checksum = metadata.pop('crc32')
-        damaged = checksum != _checksum(tensors)
-        images = {name[7:]: tensors.pop(name) for name in list(tensors) if name.startswith('images.')}
-        privileged = tensors.pop('privileged', None)
-        episode = Episode(images=images, privileged=privileged, metadata=metadata, **tensors)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f'{where}: damaged, not an episode: {error}') from error
-    if damaged:
-        raise StoreError(f'{where}: damaged, the checksum does not match its content')
-    return episode
-
-
-def read_metadata(content: bytes) -> dict[str, str]:
-    """Metadata of a safetensors file from its first bytes; ValueError or KeyError if they are too few or damaged."""
-    length = int.from_bytes(content[:8], 'little')
-    if len(content) < 8 + length:
-        raise ValueError(f'the header wants {length} bytes, the file holds {len(content) - 8}')
-    metadata = json.loads(content[8 : 8 + length])['__metadata__']
-    return {str(k): str(v) for k, v in metadata.items()}
-
-
-def _checksum(tensors: dict[str, np.ndarray]) -> str:
-    value = 0
-    for name in sorted(tensors):
-        value = zlib.crc32(tensors[name].tobytes(), zlib.crc32(name.encode(), value))
-    return f'{value:08x}'
+    def _wrong_values(self) -> list[str]:
+        wrong = []
+        for name, stamps in (('stamps_ns', self.stamps_ns), ('command_stamps_ns', self.command_stamps_ns)):
+            if len(stamps) == 0 or (np.diff(stamps) <= 0).any():
+                wrong.append(f'{name} must hold at least one stamp and increase')
+        for name, values in (('proprio', self.proprio), ('commands', self.commands)):
+            if not np.isfinite(values).all():
+                wrong.append(f'{name} holds values that are not finite')
+        for name, index in self.image_index.items():
+            frames = len(self.images[name])
+            if index.size and not 0 <= index.min() <= index.max() < frames:
+                wrong.append(f'image_index.{name} must lie between 0 and {frames - 1}')
+        return wrong

@@ -3,24 +3,30 @@
 
 """A directory of episodes that belong to one contract.
 
-``contract.json``, ``store.json`` (where the episodes come from) and ``episodes/000000.safetensors`` onwards. Files
-are written beside their place, synced and renamed, so a reader never sees half an episode, whatever happens.
+``contract.json``, ``store.json`` (which episodes, and where they come from) and one safetensors file an episode in
+``episodes/``. Episodes are written first; they belong to the store once ``store.json`` names them, which is replaced at
+once. So a reader sees all episodes of a bag or none, and whatever a killed writer left is no part of the store.
 """
 
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dp_ros.contract import Contract
-from dp_ros.data.episode import Episode, episode_from_bytes, read_metadata
+from dp_ros.data.episode import Episode
+from dp_ros.data.episode_file import read_episode, read_metadata, write_episode
+from dp_ros.data.store_index import StoreIndex
 from dp_ros.errors import StoreError
-from dp_ros.whole_file import whole_file
+from dp_ros.whole_file import flush, whole_file
 
-VERSION = 1
-_HEADER_BYTES = 1 << 16
+_FILE_NAME = re.compile(r'(\d{6,})\.safetensors(\.part)?')
 
 
 class EpisodeStore:
@@ -29,16 +35,21 @@ class EpisodeStore:
     Attributes:
         path: the directory.
         contract: what every episode satisfies.
-        info: provenance, as given to :meth:`create`: task, settings, versions.
     """
 
-    def __init__(self, path: Path, contract: Contract, info: dict[str, Any], count: int, lock: int | None):
-        self.path, self.contract, self.info = path, contract, info
-        self._count, self._lock = count, lock
+    def __init__(self, path: Path, contract: Contract, index: StoreIndex, lock: int | None):
+        self.path, self.contract = path, contract
+        self._index, self._lock = index, lock
 
     @classmethod
     def create(cls, path: Path, contract: Contract, info: dict[str, Any]) -> 'EpisodeStore':
-        """Make an empty store, open for writing; :class:`StoreError` if one is there or it cannot be written."""
+        """Make an empty store, open for writing; :class:`StoreError` if one is there or it cannot be written.
+
+        Args:
+            path: its directory, which is made where it is missing.
+            contract: what its episodes shall satisfy.
+            info: how it came about, as JSON can say it: task, settings, versions.
+        """
         path = Path(path)
         if (path / 'store.json').exists():
             raise StoreError(f'{path}: a store is already there; open it, or choose another directory')
@@ -50,75 +61,112 @@ class EpisodeStore:
             raise StoreError(f'{path}: holds episodes but no store.json; move them away first')
         lock = _lock(path)
         try:
-            _write(path / 'contract.json', contract.to_json().encode())
+            with whole_file(path / 'contract.json', 'the contract of the store') as beside:
+                beside.write_text(contract.to_json())
             # store.json goes last: a directory without it is no store.
-            _write(path / 'store.json', _dump({'dp_store': VERSION, **info}))
+            index = StoreIndex(_plain(info, f'{path}: info'))
+            index.write(path)
         except BaseException:
             os.close(lock)
             raise
-        return cls(path, contract, json.loads(_dump(info)), 0, lock)
+        return cls(path, contract, index, lock)
 
     @classmethod
     def open(cls, path: Path, writable: bool = False) -> 'EpisodeStore':
-        """Open a store; :class:`StoreError` if it is missing, damaged, or written by another process."""
+        """Open a store; :class:`StoreError` if it is missing, damaged, or written by another process.
+
+        A store of version 1 opens for reading only.
+        """
         path = Path(path)
+        lock = _lock(path) if writable and path.is_dir() else None
         try:
-            info = json.loads((path / 'store.json').read_bytes())
-        except FileNotFoundError as error:
-            raise StoreError(f'{path}: no episode store here (store.json is missing)') from error
-        except (OSError, ValueError) as error:
-            raise StoreError(f'{path}/store.json: cannot be read: {error}') from error
-        if not isinstance(info, dict) or info.pop('dp_store', None) != VERSION:
-            raise StoreError(f'{path}/store.json: dp_store must be {VERSION}')
-        contract = Contract.from_json(path / 'contract.json')
-        lock = _lock(path) if writable else None
-        try:
-            count = cls._count_episodes(path, clean=writable)
+            index = StoreIndex.read(path)
+            contract = Contract.from_json(path / 'contract.json')
+            if index.version == 1:
+                if writable:
+                    raise StoreError(
+                        f'{path}: a store of version 1 is read as it is but not written any more; '
+                        'choose another directory for new episodes'
+                    )
+                index = replace(index, numbers=_numbers_of_version_1(path))
+            store = cls(path, contract, index, lock)
+            store._require_files()
+            if writable:
+                store._remove_leftovers()
         except BaseException:
             if lock is not None:
                 os.close(lock)
             raise
-        return cls(path, contract, info, count, lock)
+        return store
+
+    @property
+    def version(self) -> int:
+        """Of the form on disk."""
+        return self._index.version
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """As given to :meth:`create`."""
+        return self._index.info
+
+    @property
+    def sources(self) -> tuple[dict[str, Any], ...]:
+        """The bags whose episodes are here: name, sha256, when, episodes (numbers of their files), settings."""
+        return self._index.sources
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._index.numbers)
 
     def __iter__(self) -> Iterator[Episode]:
         return (self.read(i) for i in range(len(self)))
 
+    def staging(self) -> Path:
+        """A folder on the same disk, for files of :func:`write_episode` that :meth:`append_all` shall take.
+
+        It is emptied when a writer opens the store.
+        """
+        folder = self.path / 'staging'
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def append(self, episode: Episode) -> int:
         """Write an episode at the end and return its index; on :class:`StoreError` the store is as before."""
-        if self._lock is None:
-            raise StoreError(f'{self.path}: opened for reading; open it with writable=True')
-        path = self._file(self._count)
-        episode.check(self.contract, str(path))
-        _write(path, episode.to_bytes())
-        self._count += 1
-        return self._count - 1
+        return self._append([episode], None)[0]
+
+    def append_all(
+        self, episodes: Iterable[Episode | Path], source: dict[str, Any], replace: bool = False
+    ) -> range:
+        """Write all episodes of one bag at the end, or none of them.
+
+        Args:
+            episodes: or files in :meth:`staging`, which are checked and moved. They are taken one by one; what their
+                making raises comes through, and the store is as before.
+            source: where they come from, as JSON can say it: ``name``, ``sha256`` and whatever else is known. The time
+                ``when`` is added.
+            replace: take the place of an earlier import of the same source.
+
+        Returns:
+            their indices.
+
+        Raises:
+            StoreError: the source is here already, an episode does not satisfy the contract, no episodes, no space.
+        """
+        return self._append(episodes, self._checked_source(source, replace))
 
     def read(self, index: int) -> Episode:
-        """Episode ``index`` in memory; :class:`StoreError` if it is missing, damaged or of another contract."""
-        if not 0 <= index < self._count:
-            raise StoreError(f'{self.path}: no episode {index}; legal: 0 to {self._count - 1}')
-        path = self._file(index)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise StoreError(f'{path}: cannot be read: {error.strerror}') from error
-        episode = episode_from_bytes(content, str(path))
-        episode.check(self.contract, str(path))
-        return episode
+        """Episode ``index``, mapped; :class:`StoreError` if it is missing, damaged or of another contract."""
+        if not 0 <= index < len(self):
+            raise StoreError(f'{self.path}: no episode {index}; legal: 0 to {len(self) - 1}')
+        return read_episode(self._file(self._index.numbers[index]), self.contract)
 
     def seeds(self) -> list[int]:
         """Seeds of all episodes in order, from the files' headers alone."""
         out = []
-        for index in range(self._count):
-            path = self._file(index)
+        for number in self._index.numbers:
             try:
-                with path.open('rb') as file:
-                    out.append(int(read_metadata(file.read(_HEADER_BYTES))['seed']))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise StoreError(f'{path}: damaged, its header tells no seed: {error}') from error
+                out.append(int(read_metadata(self._file(number))['seed']))
+            except (KeyError, ValueError) as error:
+                raise StoreError(f'{self._file(number)}: its header tells no seed: {error}') from error
         return out
 
     def close(self) -> None:
@@ -133,27 +181,101 @@ class EpisodeStore:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _file(self, index: int) -> Path:
-        return self.path / 'episodes' / f'{index:06d}.safetensors'
-
-    @staticmethod
-    def _count_episodes(path: Path, clean: bool) -> int:
+    def _append(self, episodes: Iterable[Episode | Path], source: dict[str, Any] | None) -> range:
+        if self._lock is None:
+            raise StoreError(f'{self.path}: opened for reading; open it with writable=True')
+        before = self._index
+        first = max(before.numbers, default=-1) + 1
+        numbers: list[int] = []
         try:
-            names = sorted(os.listdir(path / 'episodes'))
+            for number, episode in enumerate(episodes, first):
+                numbers.append(number)
+                self._put(episode, self._file(number))
+            if not numbers:
+                raise StoreError(f'{self.path}: no episodes given')
+            after = before.extended(numbers, source)
+            after.write(self.path)
+        except BaseException:
+            # What store.json says holds: it may have been replaced although the flush after it failed.
+            with suppress(StoreError):
+                self._index = StoreIndex.read(self.path)
+            self._unlink(set(numbers) - set(self._index.numbers))
+            raise
+        self._index = after
+        self._unlink(set(before.numbers) - set(after.numbers))
+        return range(len(after.numbers) - len(numbers), len(after.numbers))
+
+    def _put(self, episode: Episode | Path, path: Path) -> None:
+        if isinstance(episode, Episode):
+            episode.check(self.contract, str(path))
+            write_episode(episode, path)
+            return
+        read_episode(episode, self.contract)
+        try:
+            os.replace(episode, path)
+            flush(path.parent)
         except OSError as error:
-            raise StoreError(f'{path}/episodes: cannot be listed: {error.strerror}') from error
-        kept = []
-        for name in names:
-            if name.endswith('.part'):
-                # Left by a process that was killed while writing; nobody else writes while the lock is held.
-                if clean:
-                    os.unlink(path / 'episodes' / name)
-            else:
-                kept.append(name)
-        for index, name in enumerate(kept):
-            if name != f'{index:06d}.safetensors':
-                raise StoreError(f'{path}/episodes: expected {index:06d}.safetensors, found {name!r}')
-        return len(kept)
+            raise StoreError(f'{path}: cannot take {episode}: {error.strerror}') from error
+
+    def _checked_source(self, source: dict[str, Any], replace: bool) -> dict[str, Any]:
+        source = _plain(source, f'{self.path}: source')
+        for key in ('name', 'sha256'):
+            if not isinstance(source.get(key), str) or not source[key]:
+                raise StoreError(f'{self.path}: a source needs {key!r} as text, got {source.get(key)!r}')
+        known = self._index.source(source['sha256'])
+        if known and not replace:
+            raise StoreError(
+                f'{self.path}: {source["name"]} is here already, imported {known["when"]} as {known["name"]!r} '
+                f'(sha256 {source["sha256"][:12]}); replace it, or leave it out'
+            )
+        return source
+
+    def _file(self, number: int) -> Path:
+        return self.path / 'episodes' / f'{number:06d}.safetensors'
+
+    def _require_files(self) -> None:
+        try:
+            present = set(os.listdir(self.path / 'episodes'))
+        except OSError as error:
+            raise StoreError(f'{self.path}/episodes: cannot be listed: {error.strerror}') from error
+        missing = [n for n in self._index.numbers if self._file(n).name not in present]
+        if missing:
+            raise StoreError(
+                f'{self.path}/episodes: {self._file(missing[0]).name} is missing ({len(missing)} of {len(self)})'
+            )
+
+    def _remove_leftovers(self) -> None:
+        """Files of a writer that was killed before its commit; nobody else writes while the lock is held."""
+        ours = {self._file(number).name for number in self._index.numbers}
+        for name in os.listdir(self.path / 'episodes'):
+            if _FILE_NAME.fullmatch(name) and name not in ours:
+                os.unlink(self.path / 'episodes' / name)
+        shutil.rmtree(self.path / 'staging', ignore_errors=True)
+
+    def _unlink(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            with suppress(OSError):
+                self._file(number).unlink()
+
+
+def _numbers_of_version_1(path: Path) -> tuple[int, ...]:
+    """Version 1 numbers its files without gaps and renames each when it is whole."""
+    try:
+        names = sorted(name for name in os.listdir(path / 'episodes') if not name.endswith('.part'))
+    except OSError as error:
+        raise StoreError(f'{path}/episodes: cannot be listed: {error.strerror}') from error
+    for number, name in enumerate(names):
+        if name != f'{number:06d}.safetensors':
+            raise StoreError(f'{path}/episodes: expected {number:06d}.safetensors, found {name!r}')
+    return tuple(range(len(names)))
+
+
+def _plain(data: dict[str, Any], where: str) -> dict[str, Any]:
+    """As it will be read back."""
+    try:
+        return json.loads(json.dumps(data))
+    except (TypeError, ValueError) as error:
+        raise StoreError(f'{where}: JSON cannot say it: {error}') from error
 
 
 def _lock(path: Path) -> int:
@@ -164,12 +286,3 @@ def _lock(path: Path) -> int:
         os.close(descriptor)
         raise StoreError(f'{path}: another process is writing to this store') from error
     return descriptor
-
-
-def _dump(data: dict[str, Any]) -> bytes:
-    return (json.dumps(data, indent=2) + '\n').encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with whole_file(path, 'this file of the store') as beside:
-        beside.write_bytes(content)

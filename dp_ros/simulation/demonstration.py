@@ -68,7 +68,8 @@ def demonstrate(
                 images[camera.name].append(crop_resize(robot.render(camera.name), camera))
         robot.step(command)
     result = robot.result()
-    episode = Episode(
+    episode = Episode.regular(
+        contract.timing,
         stamps_ns=np.arange(len(proprio), dtype=np.int64) * contract.timing.period_ns,
         proprio=np.array(proprio, dtype=np.float32),
         actions=plan[::stride].astype(np.float32),

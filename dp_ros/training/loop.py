@@ -91,15 +91,15 @@ def load_data(experiment: Experiment) -> TrainingData:
     return TrainingData(
         training,
         validation,
-        Normalizer.fit(contract, training.proprio),
+        Normalizer.fit(contract, training.proprio[:, -1]),
         Normalizer.fit(contract, training.actions),
     )
 
 
 def golden_observation(data: TrainingData) -> dict[str, Tensor]:
     """The observation in the middle of the first held-out episode, as a checkpoint stores it."""
-    middle = (data.validation.last[:1] - data.validation.first[:1]) // 2
-    window = data.validation.windows(middle)
+    middle = (data.validation.lengths[0] - 1) // 2
+    window = data.validation.windows(torch.tensor([middle]))
     return {'proprio': window.proprio[0]} | {f'images.{k}': v[0] for k, v in window.images.items()}
 
 

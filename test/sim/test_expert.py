@@ -79,11 +79,11 @@ def test_demonstrations_hold_what_was_seen_and_the_clean_label(robot: SimulatedR
     assert np.diff(episode.stamps_ns).tolist() == [40_000_000] * 149
     robot.reset(50_000)
     plan = TransferCubeExpert().plan(robot.privileged(), robot.joint_positions())
-    np.testing.assert_array_equal(episode.actions, plan[::2].astype(np.float32))
+    np.testing.assert_array_equal(episode.commands, plan[::2].astype(np.float32))
     # The first frame is the reset: nothing has been commanded yet.
-    np.testing.assert_array_equal(episode.proprio[0], robot.joint_positions().astype(np.float32))
+    np.testing.assert_array_equal(episode.proprio[0, -1], robot.joint_positions().astype(np.float32))
     np.testing.assert_array_equal(episode.privileged[0], robot.privileged().astype(np.float32))
     # Noise moves the arms off the plan, but the labels know nothing of it.
     clean, _ = demonstrate(robot, TransferCubeExpert(), 50_000, 0.0)
     assert np.abs(clean.proprio - episode.proprio).max() > 1e-3
-    np.testing.assert_array_equal(clean.actions, episode.actions)
+    np.testing.assert_array_equal(clean.commands, episode.commands)

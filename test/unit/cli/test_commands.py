@@ -31,7 +31,8 @@ def store(tmp_path_factory):
     with EpisodeStore.create(path, CONTRACT, {'task': 'aloha_transfer_cube'}) as store:
         for _ in range(2):
             store.append(
-                Episode(
+                Episode.regular(
+                    CONTRACT.timing,
                     stamps_ns=np.arange(5, dtype=np.int64) * CONTRACT.timing.period_ns,
                     proprio=np.zeros((5, 14), np.float32),
                     actions=np.full((5, 14), 0.25, np.float32),

@@ -14,10 +14,9 @@ import pytest
 import torch
 
 from dp_ros.contract import Arm, Camera, Contract, Embodiment, Joint, Timing
-from dp_ros.data.demonstrations import Demonstrations
 from dp_ros.data.episode import Episode
 from dp_ros.data.episode_store import EpisodeStore
-from dp_ros.errors import CheckpointError, ConfigError, StoreError
+from dp_ros.errors import CheckpointError, ConfigError
 from dp_ros.training.experiment import Experiment
 from dp_ros.training.loop import train
 
@@ -45,7 +44,8 @@ def experiment(tmp_path_factory):
             phase = rng.uniform(0, 6) + np.array([0.0, 1.5])
             path = np.sin(0.3 * np.arange(20)[:, None] + phase).astype(np.float32)
             store.append(
-                Episode(
+                Episode.regular(
+                    CONTRACT.timing,
                     stamps_ns=np.arange(20, dtype=np.int64) * 40_000_000,
                     proprio=path,
                     actions=np.roll(path, -1, axis=0),
@@ -176,29 +176,3 @@ def test_illegal_experiments_say_where_and_what_is_legal(experiment, tmp_path, c
     (tmp_path / 'toy.yaml').write_text('\n'.join([*kept, change]))
     with pytest.raises(ConfigError, match=message):
         train(Experiment.from_yaml(tmp_path / 'toy.yaml'), tmp_path / 'run')
-
-
-def test_windows_stay_within_their_episode():
-    episodes = [
-        Episode(
-            stamps_ns=np.arange(n, dtype=np.int64) * 40_000_000,
-            proprio=np.full((n, 2), 10 * k, np.float32) + np.arange(n, dtype=np.float32)[:, None],
-            actions=np.full((n, 2), 10 * k, np.float32) + np.arange(n, dtype=np.float32)[:, None],
-            images={'top': np.zeros((n, 16, 16, 3), np.uint8)},
-        )
-        for k, n in enumerate((3, 10))
-    ]
-    data = Demonstrations(CONTRACT, episodes)
-    first = data.windows(torch.tensor([0, 2, 3, 12]))
-    assert first.proprio[:, :, 0].tolist() == [[0, 0], [1, 2], [10, 10], [18, 19]]
-    assert first.actions[1, :, 0].tolist() == [2.0] * 8
-    assert first.valid[1].tolist() == [True] + [False] * 7
-    assert first.valid[2].all()
-    assert first.valid[3].tolist() == [True] + [False] * 7
-    held = Demonstrations(CONTRACT, episodes, hold_after_end=True).windows(torch.tensor([2, 12]))
-    assert held.valid.all()
-    assert held.actions[:, :, 0].tolist() == [[2.0] * 8, [19.0] * 8]
-    with pytest.raises(StoreError, match='40000000 ns apart'):
-        Demonstrations(CONTRACT, [replace(episodes[0], stamps_ns=episodes[0].stamps_ns * 2)])
-    with pytest.raises(StoreError, match='no episodes'):
-        Demonstrations(CONTRACT, [])
