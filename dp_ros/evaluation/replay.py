@@ -1,0 +1,259 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A policy over a bag, without ROS: the intake, buffer and session that run live, and what was recorded beside it.
+
+Messages go in log order into the same code as live ones, and after each of them the session is asked whether it is due.
+So for one seed the chunks are those that the node would have made, had every chunk been ready at once.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from dp_ros.bags.reader import Bag, BagMessage
+from dp_ros.bags.topics import absolute
+from dp_ros.contract.binding import Binding
+from dp_ros.errors import BagError, MessageError, MismatchError, StaleObservationError
+from dp_ros.evaluation.replay_assembly import Predicted, fill, new_record, skipped_ticks
+from dp_ros.evaluation.replay_record import Floats, ReplayRecord
+from dp_ros.evaluation.replay_witness import WitnessBuffer
+from dp_ros.observation.command_stream import CommandStream
+from dp_ros.observation.intake import Intake, Source
+from dp_ros.observation.limits import ObservationLimits
+from dp_ros.observation.observation import Observation
+from dp_ros.policy.session import PolicySession
+from dp_ros.policy.streaming import ChunkPolicy, Controller
+
+MOST_FRAMES = 1500
+LEAST_FRAME_NS = 80_000_000
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One episode by log time, [start, stop): the policy is reset where it begins."""
+
+    start_ns: int
+    stop_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySettings:
+    """How a bag is replayed.
+
+    Attributes:
+        namespace: of the binding's topics that have no leading slash.
+        seed: of the policy's noise, as of the live node.
+        full_sampling: also sample every chunk in full from noise, beside the policy's own.
+        samples: further full samples, for the spread.
+        samples_every: at each so many ticks.
+        limits: when an observation is refused.
+        start_ns, stop_ns: replay only what was recorded within, by log time.
+        stretches: episodes; without any, the whole bag is one.
+    """
+
+    namespace: str = ''
+    seed: int = 0
+    full_sampling: bool = True
+    samples: int = 0
+    samples_every: int = 4
+    limits: ObservationLimits = field(default_factory=ObservationLimits)
+    start_ns: int | None = None
+    stop_ns: int | None = None
+    stretches: Sequence[Stretch] = ()
+
+
+def replay(
+    bag: Bag,
+    binding: Binding,
+    controller: Controller,
+    settings: ReplaySettings | None = None,
+    *,
+    title: str = '',
+    checkpoint: str = '',
+    progress: Callable[[float, int], None] | None = None,
+) -> ReplayRecord:
+    """Run a policy over a bag.
+
+    Args:
+        bag: an open bag.
+        binding: which topics carry what; its action sources are what is compared with.
+        controller: the policy in motion, fresh.
+        settings: how.
+        title: name of the model in tables; the contract's name where empty.
+        checkpoint: where the policy came from, for the record.
+        progress: called with the share of the time that is done, and the ticks so far.
+
+    Raises:
+        MismatchError: policy, binding and bag do not fit; lists every difference.
+        BagError: the bag holds no command that could be compared with.
+    """
+    settings = settings or ReplaySettings()
+    contract = controller.policy.contract
+    start_ns = bag.start_ns if settings.start_ns is None else max(settings.start_ns, bag.start_ns)
+    stop_ns = bag.end_ns + 1 if settings.stop_ns is None else min(settings.stop_ns, bag.end_ns + 1)
+    frame_every_ns = max(LEAST_FRAME_NS, (stop_ns - start_ns) // MOST_FRAMES)
+    witness = WitnessBuffer(contract, settings.limits, frame_every_ns)
+    intake = Intake(contract, binding, witness)
+    commands = CommandStream(contract, binding.action_sources())
+    require_topics(bag, intake, commands, settings.namespace)
+    record = new_record(controller, title or contract.name, checkpoint, str(bag.path))
+    run = _Run(controller, witness, settings, record)
+    sources: dict[str, list[Source]] = {}
+    for source in intake.sources:
+        sources.setdefault(absolute(source.topic, settings.namespace), []).append(source)
+    command_topics = {absolute(topic, settings.namespace): topic for topic, _ in commands.topics}
+    for number, message in enumerate(bag.messages(sources.keys() | command_topics.keys(), start_ns, stop_ns)):
+        run.take(message, sources.get(message.topic, ()), commands, command_topics.get(message.topic))
+        if progress is not None and number % 64 == 0:
+            progress((message.log_ns - start_ns) / max(1, stop_ns - start_ns), len(run.predicted))
+    if commands.missing:
+        raise BagError(
+            f'bag {bag.name!r}: no command was recorded for {list(commands.missing)} on {sorted(command_topics)}; '
+            'the section `actions` of the binding says where demonstrations hold what was commanded'
+        )
+    # The tail of the last window in the bag is what would have been, not what was.
+    ends = {
+        i: min(s.stop_ns, stop_ns) for i, s in enumerate(settings.stretches or [Stretch(start_ns, stop_ns)])
+    }
+    fill(record, run.predicted, commands, witness, ends)
+    record.stale.update(run.refused.values())
+    record.skipped.update(skipped_ticks(record, run.refused))
+    return record
+
+
+def require_topics(bag: Bag, intake: Intake, commands: CommandStream, namespace: str) -> None:
+    """Refuse a bag that lacks a topic, or has it with another type.
+
+    Raises:
+        MismatchError: lists every difference.
+    """
+    wanted = {source.topic: source.type for source in intake.sources} | dict(commands.topics)
+    differences = []
+    for topic, kind in wanted.items():
+        name = absolute(topic, namespace)
+        found = bag.topics.get(name)
+        if found is None:
+            others = [t for t, info in bag.topics.items() if info.type == kind]
+            differences.append(f'topic {name} ({kind}) is not in the bag; of that type it has {others}')
+        elif found.type != kind:
+            differences.append(f'topic {name} is {kind} in the binding, {found.type} in the bag')
+        elif found.problem:
+            differences.append(f'topic {name}: {found.problem}')
+    if differences:
+        raise MismatchError(f'bag {bag.name!r} does not fit the binding:\n  ' + '\n  '.join(differences))
+
+
+class _Run:
+    """The session, the samplers beside it, and what they gave."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        witness: WitnessBuffer,
+        settings: ReplaySettings,
+        record: ReplayRecord,
+    ) -> None:
+        self.predicted: list[Predicted] = []
+        self.refused: dict[int, str] = {}
+        self._record = record
+        self._controller, self._witness, self._settings = controller, witness, settings
+        self._session = PolicySession(controller, witness, settings.seed)
+        # As live, where the topic of 'engaged' is latched: true before anything else arrives.
+        self._session.set_engaged(True)
+        self._stretches = list(settings.stretches)
+        self._episode = -1 if self._stretches else 0
+
+    def take(
+        self,
+        message: BagMessage,
+        sources: Sequence[Source],
+        commands: CommandStream,
+        command_topic: str | None,
+    ) -> None:
+        inside = self._inside(message.log_ns)
+        if not sources and command_topic is None:
+            return
+        try:
+            decoded = message.decode()
+            if command_topic is not None:
+                commands.put(command_topic, decoded, message.log_ns)
+            if not inside:
+                return
+            for source in sources:
+                source.put(decoded, message.log_ns)
+        except (MessageError, BagError) as error:
+            self._record.unreadable[f'{message.topic}: {without_figures(str(error))}'] += 1
+            return
+        if sources and self._session.due():
+            self._tick(message.log_ns)
+
+    def _inside(self, log_ns: int) -> bool:
+        """Whether this time belongs to an episode; begins the next one where it starts."""
+        following = self._episode + 1
+        while following < len(self._stretches) and log_ns >= self._stretches[following].start_ns:
+            self._session.reset()
+            self._episode, following = following, following + 1
+        return not self._stretches or (self._episode >= 0 and log_ns < self._stretches[self._episode].stop_ns)
+
+    def _tick(self, log_ns: int) -> None:
+        due_ns = self._witness.newest_observation_ns()
+        try:
+            tick = self._session.tick(log_ns)
+        except StaleObservationError as error:
+            if due_ns is not None:
+                self.refused[due_ns] = without_figures(str(error))
+            return
+        except MessageError as error:
+            self._record.unreadable[without_figures(str(error))] += 1
+            return
+        if tick is None:
+            return
+        self.refused.pop(tick.observation.stamp_ns, None)
+        sampled = self._settings.samples and len(self.predicted) % self._settings.samples_every == 0
+        self.predicted.append(
+            Predicted(
+                stamp_ns=tick.chunk.stamp_ns,
+                log_ns=log_ns,
+                chunk=np.array(tick.chunk.positions),
+                stage_ms=dict(tick.stage_ms),
+                measured=tick.observation.proprio[-1].astype(np.float64),
+                full=self._sample(self._full, tick.observation) if self._full is not None else None,
+                spread=self._spread(tick.observation) if sampled else None,
+                episode=self._episode,
+            )
+        )
+
+    @cached_property
+    def _full(self) -> ChunkPolicy | None:
+        """Full sampling; None where the policy does nothing else."""
+        if not self._settings.full_sampling or self._controller.control.mode == 'chunk':
+            return None
+        return self._sampler(self._settings.seed)
+
+    @cached_property
+    def _more(self) -> ChunkPolicy:
+        return self._sampler(self._settings.seed + 1)
+
+    def _sampler(self, seed: int) -> ChunkPolicy:
+        """It has a generator of its own, so that it cannot disturb the policy's noise."""
+        policy = self._controller.policy
+        control = self._controller.control
+        steps = control.evaluations if control.mode == 'chunk' else policy.levels.count
+        return ChunkPolicy(policy, seed, evaluations=steps)
+
+    def _spread(self, observation: Observation) -> Floats:
+        return np.stack([self._sample(self._more, observation) for _ in range(self._settings.samples)])
+
+    @staticmethod
+    def _sample(sampler: ChunkPolicy, observation: Observation) -> Floats:
+        return np.array(sampler.tick(observation).positions)
+
+
+def without_figures(text: str) -> str:
+    """A message without what differs from one time to the next, so that equal causes count together."""
+    text = re.sub(r'(?<!limit )\b\d+ ms', 'N ms', text)
+    return re.sub(r'\b\d{7,}( ns)?', 'N', re.sub(r'\d+\.\d{3,}', 'N', text))
