@@ -72,6 +72,9 @@ class PolicyParams(LifecycleParams):
         0.0,
         600.0,
     )
+    record_observations: str = param(
+        '', 'Directory for what the policy saw: each observation that led to a chunk, as STAMP.npz; empty: none.'
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -22,7 +23,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from dp_ros.action.chunk import ActionChunk
-from dp_ros.errors import ConfigError, MessageError, StaleObservationError
+from dp_ros.errors import ConfigError, MessageError, StaleObservationError, StoreError
 from dp_ros.messages.trajectory import fill_chunk
 from dp_ros.nodes import qos
 from dp_ros.nodes.diagnostics import ERROR, OK, WARN, Percentiles, RateMeter, Status
@@ -34,6 +35,7 @@ from dp_ros.nodes.site import checkpoint_path, load_binding
 from dp_ros.observation.intake import Intake, Source
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
+from dp_ros.observation.observation_file import save_observation
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.policy import Policy
 from dp_ros.policy.session import PolicySession, Tick
@@ -198,6 +200,11 @@ class PolicyNode(ManagedNode[PolicyParams]):
         stages['publish'] = 1e3 * (time.perf_counter() - done)
         stages['total'] = 1e3 * (time.monotonic() - job.posted)
         self._report_latency(tick, stages)
+        if self.params.record_observations:
+            try:
+                save_observation(Path(self.params.record_observations), tick.observation)
+            except StoreError as error:
+                self.get_logger().warning(str(error), throttle_duration_sec=5.0)
 
     def _inference_failed(self, error: Exception) -> None:
         self._broken = f'inference failed: {type(error).__name__}: {error}'

@@ -210,13 +210,18 @@ def example_contract(
     )
 
 
-def example_binding(
+def example_binding(*args: Any, **sections: Any) -> Binding:
+    """The binding of :func:`example_binding_data`."""
+    return Binding.from_dict(example_binding_data(*args, **sections))
+
+
+def example_binding_data(
     joints: Sequence[str] = JOINTS,
     made: Mapping[str, MadeCamera] | None = None,
     actions: Sequence[dict[str, Any]] | None = None,
     **sections: Any,
-) -> Binding:
-    """A binding that fits :class:`Plan`; ``actions`` and other sections as in its YAML file."""
+) -> dict[str, Any]:
+    """A binding that fits :class:`Plan`, as in its YAML file; ``actions`` and other sections too."""
     made = {'top': MadeCamera()} if made is None else made
     data: dict[str, Any] = {
         'dp_binding': 1,
@@ -248,7 +253,7 @@ def example_binding(
     }
     if actions is not None:
         data['actions'] = actions
-    return Binding.from_dict(data)
+    return data
 
 
 def _messages(plan: Plan) -> Iterator[Made]:

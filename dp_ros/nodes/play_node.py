@@ -1,0 +1,263 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""play_node: publishes a bag on the graph, with the QoS of the recording and with its time on /clock.
+
+It does what ``ros2 bag play --clock`` does, where there is no ros2cli, and can wait for a policy (play_lockstep.py).
+The clock never runs ahead of a message that has not been published yet.
+"""
+
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import rclpy
+import yaml
+from rclpy.duration import Duration
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.time import Time
+from rosgraph_msgs.msg import Clock
+from std_srvs.srv import Trigger
+
+from dp_ros.bags.marks import EPISODE_TOPIC_SUFFIX, MARK_TYPE
+from dp_ros.bags.reader import open_bag
+from dp_ros.bags.topics import absolute
+from dp_ros.errors import ConfigError, DpRosError
+from dp_ros.nodes import qos
+from dp_ros.nodes.bag_clock import BagClock
+from dp_ros.nodes.message_class import message_class
+from dp_ros.nodes.params import declare
+from dp_ros.nodes.play_lockstep import Lockstep
+from dp_ros.nodes.play_params import PlayParams
+from dp_ros.nodes.process import StopSignal
+from dp_ros.nodes.site import load_binding
+from dp_ros.nodes.terminal import Terminal
+
+_CLOCK = '/clock'
+# While messages are late, services and keys are still looked at so often.
+_SPIN_S = 0.02
+_LAST_S = 2.0
+# Nobody who listens at all should lose a message because the player publishes in bursts.
+_MIN_DEPTH = 50
+
+
+class Ended(Exception):
+    """The player was asked to end."""
+
+
+class PlayNode(Node):
+    """Everything happens in the thread that calls :meth:`play`."""
+
+    def __init__(self, stop: StopSignal):
+        super().__init__('play_node')
+        self._stop = stop
+        self.params = params = declare(self, PlayParams)
+        if not params.bag:
+            raise ConfigError('parameter bag is not set: give the directory of a bag')
+        if params.lockstep and (params.loop or not params.checkpoint or not params.binding):
+            raise ConfigError('lockstep needs checkpoint and binding, and plays a bag once')
+        self.bag = open_bag(Path(params.bag))
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self)
+        binding = load_binding(params.binding) if params.binding else None
+        self._lockstep = Lockstep(self, params, binding, self._until) if params.lockstep and binding else None
+        topics = params.topics.split() or self._topics(binding)
+        self._clock_out = self.create_publisher(Clock, _CLOCK, qos.CLOCK)
+        self._publishers = self._make_publishers(topics)
+        self._start_ns = self.bag.start_ns + round(params.start_s * 1e9)
+        self._stop_ns = self._start_ns + round(params.duration_s * 1e9) if params.duration_s else None
+        self._time = BagClock(self._start_ns, params.rate, time.monotonic(), params.paused)
+        self._clock_due = self._spun = 0.0
+        self._played = 0
+        self._terminal = Terminal()
+        for name, wanted in (('pause', True), ('resume', False), ('toggle', None)):
+            self.create_service(Trigger, f'~/{name}', self._pausing(wanted))
+
+    def play(self) -> None:
+        """Publish the bag.
+
+        Raises:
+            Ended: after a signal.
+            ConfigError: in lockstep, the policy does not answer.
+        """
+        with self.bag, self._terminal:
+            if self._lockstep is not None:
+                self._lockstep.start(self._publishers)
+            end = time.monotonic() + self.params.discovery_s
+            while time.monotonic() < end:
+                self._say_time(self._start_ns)
+                self._spin(end - time.monotonic())
+            self._time.set(self._start_ns, time.monotonic())
+            self._once()
+            while self.params.loop:
+                self.get_logger().warning(
+                    f'from the start again: the clock jumps back by {(self._last_ns - self._start_ns) / 1e9:.3f} s'
+                )
+                self._time.set(self._start_ns, time.monotonic())
+                self._once()
+            for publisher in self._publishers.values():
+                publisher.wait_for_all_acked(Duration(seconds=_LAST_S))
+        waited = f', {self._lockstep.waits} chunks waited for' if self._lockstep else ''
+        self.get_logger().info(f'{self._played} messages played{waited}')
+        for problem in self.bag.problems:
+            self.get_logger().warning(f'bag {self.bag.name!r}: {problem}')
+
+    def _once(self) -> None:
+        self._last_ns = self._start_ns
+        for message in self.bag.messages(self._publishers, self._start_ns, self._stop_ns):
+            self._wait_for(message.log_ns)
+            # Those who hear the message shall not think that it comes from the future.
+            self._say_time(message.log_ns)
+            self._publishers[message.topic].publish(bytes(message.raw))
+            self._last_ns = message.log_ns
+            self._played += 1
+            waited = self._lockstep is not None and self._lockstep.after(message)
+            if waited or not self.params.rate:
+                self._time.set(message.log_ns, time.monotonic())
+
+    def _wait_for(self, log_ns: int) -> None:
+        while True:
+            now = time.monotonic()
+            wait_s = self._time.seconds_until(log_ns, now)
+            if wait_s <= 0:
+                if now - self._spun > _SPIN_S:
+                    self._spin(0.0)
+                return
+            if now >= self._clock_due:
+                self._say_time(min(self._time.now_ns(now), log_ns))
+            self._spin(min(wait_s, self._clock_due - now))
+
+    def _until(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
+        """Spin until the predicate holds; the clock stands meanwhile."""
+        end = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > end:
+                raise ConfigError(f'waited {seconds:.0f} s in vain for {what}; see /diagnostics and its log')
+            self._spin(_SPIN_S)
+
+    def _spin(self, timeout_s: float) -> None:
+        self._executor.spin_once(timeout_sec=max(0.0, timeout_s))
+        self._spun = time.monotonic()
+        if self._stop.is_set():
+            raise Ended
+        if self._terminal.key() == ' ':
+            self._time.pause(not self._time.paused, self._spun)
+        state = 'paused' if self._time.paused else f'{self._time.rate:g} x'
+        at_s = (self._time.now_ns(self._spun) - self.bag.start_ns) * 1e-9
+        whole_s = (self.bag.end_ns - self.bag.start_ns) * 1e-9
+        self._terminal.show(
+            f'{min(at_s, whole_s):6.1f} of {whole_s:.1f} s  {state}  {self._played} messages  [space] [ctrl-c]'
+        )
+
+    def _say_time(self, now_ns: int) -> None:
+        self._clock_out.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
+        self._clock_due = time.monotonic() + 1.0 / self.params.clock_hz
+
+    def _pausing(self, wanted: bool | None) -> Callable[[Any, Any], Any]:
+        def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            paused = not self._time.paused if wanted is None else wanted
+            self._time.pause(paused, time.monotonic())
+            response.success, response.message = True, 'paused' if paused else 'playing'
+            return response
+
+        return answer
+
+    def _topics(self, binding: Any) -> list[str]:
+        """What a robot with this binding says, and the marks of episodes; without a binding everything."""
+        if binding is None:
+            return [topic for topic in self.bag.topics if topic != _CLOCK]
+        parts = [
+            *binding.joint_states,
+            *binding.pose_states,
+            *binding.cameras.values(),
+            *binding.action_sources(),
+        ]
+        names = {absolute(part.topic, self.get_namespace()) for part in parts}
+        if binding.robot_description:
+            names.add(absolute(binding.robot_description, self.get_namespace()))
+        return [
+            topic
+            for topic, info in self.bag.topics.items()
+            if self.resolve_topic_name(topic) in names
+            or (info.type == MARK_TYPE and topic.endswith(EPISODE_TOPIC_SUFFIX))
+        ]
+
+    def _make_publishers(self, topics: list[str]) -> dict[str, Any]:
+        """A publisher for each topic; a topic of the bag that cannot be published is left out, and said."""
+        missing = sorted(set(topics) - set(self.bag.topics))
+        if missing:
+            raise ConfigError(
+                f'bag {self.bag.name!r} has no topics {missing}; it has {list(self.bag.topics)}'
+            )
+        made = {}
+        for topic in topics:
+            info = self.bag.topics[topic]
+            try:
+                kind = message_class(info.type)
+            except ConfigError as error:
+                self.get_logger().warning(f'topic {topic} is skipped: {error}')
+                continue
+            # A reliable publisher is heard by everybody, and in lockstep nothing may get lost.
+            made[topic] = self.create_publisher(kind, topic, offered(info.qos, reliable=self.params.lockstep))
+        if not made:
+            raise ConfigError(f'bag {self.bag.name!r}: there is nothing to publish')
+        self.get_logger().info(f'bag {self.bag.name!r}: publishing {list(made)}')
+        return made
+
+
+def offered(profiles: str, reliable: bool = False) -> QoSProfile:
+    """The QoS to publish with where a bag says that this was offered (YAML text, maybe of several publishers).
+
+    Reliable and latched only where all publishers were, as a subscriber had to ask for no more than that; where the bag
+    says nothing, reliable. ``reliable``: in any case.
+    """
+    try:
+        found = yaml.safe_load(profiles) if profiles else None
+    except yaml.YAMLError:
+        found = None
+    known = [profile for profile in found or [] if isinstance(profile, dict)]
+
+    def all_say(key: str, *legal: object) -> bool:
+        return all(str(profile.get(key)).lower() in map(str, legal) for profile in known)
+
+    latched = bool(known) and all_say('durability', 'transient_local', 1)
+    depths = [profile['depth'] for profile in known if isinstance(profile.get('depth'), int)]
+    return QoSProfile(
+        depth=max(_MIN_DEPTH, *depths, 0) if not latched else max([1, *depths]),
+        reliability=(
+            ReliabilityPolicy.RELIABLE
+            if reliable or all_say('reliability', 'reliable', 1)
+            else ReliabilityPolicy.BEST_EFFORT
+        ),
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+def main() -> int:
+    """Entry point of the executable: 0 at the end of the bag or after a signal."""
+    stop = StopSignal()
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    code = 1
+    try:
+        PlayNode(stop).play()
+        code = 0
+    except Ended:
+        code = 0
+    except DpRosError as error:
+        get_logger('play_node').fatal(str(error))
+    except Exception:
+        get_logger('play_node').fatal(traceback.format_exc())
+    finally:
+        rclpy.try_shutdown()
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())
