@@ -5,7 +5,6 @@
 
 import argparse
 import importlib.util
-import json
 import os
 import signal
 import sys
@@ -13,12 +12,12 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from dp_ros.cli.ros_processes import Fleet, ProcessError, free_domain, local_environment
-from dp_ros.contract import Contract
-from dp_ros.errors import CheckpointError, ConfigError
+from dp_ros.cli.ros_processes import Fleet, ProcessError, free_domain, local_environment, parameters
+from dp_ros.errors import ConfigError
 from dp_ros.evaluation.record import RunRecord
 from dp_ros.evaluation.report import write_report
 from dp_ros.evaluation.video import write_video
+from dp_ros.policy.due import checkpoint_tick_ns
 from dp_ros.share import share_path
 
 CHECKPOINT = 'aloha_transfer_cube'
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if importlib.util.find_spec('rclpy') is None:
         raise ConfigError('the demo needs ROS 2: source a distribution, or pip install "dp_ros[ros-jazzy]"')
     checkpoint = (args.checkpoint or share_path('checkpoints', CHECKPOINT)).resolve()
-    tick_s = _tick_s(checkpoint)
+    tick_s = checkpoint_tick_ns(checkpoint) * 1e-9
     recording = args.out / 'recording' / 'run.npz'
     recording.unlink(missing_ok=True)
     # Both, and whatever was inherited: a shell starts background jobs with SIGINT ignored.
@@ -94,7 +93,7 @@ def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: flo
     fleet.start(
         'sim_node',
         'dp_ros.nodes.sim_node',
-        _parameters(
+        parameters(
             'sim_node', binding=args.binding, first_seed=args.seed, realtime=args.realtime, tick_s=tick_s
         ),
         images=True,
@@ -104,13 +103,13 @@ def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: flo
     fleet.start(
         'policy_node',
         'dp_ros.nodes.policy_node',
-        _parameters('policy_node', seed=args.seed, frozen_camera_s=0.0, **robot),
+        parameters('policy_node', seed=args.seed, frozen_camera_s=0.0, **robot),
         threads=min(2, cores),
     )
     fleet.start(
         'action_node',
         'dp_ros.nodes.action_node',
-        _parameters(
+        parameters(
             'action_node',
             dry_run=False,
             start_jump_rad=START_JUMP_RAD['realtime' if args.realtime else 'lockstep'],
@@ -131,15 +130,6 @@ def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: flo
     }
     options = [text for key, value in operator.items() for text in (f'--{key}', str(value))]
     fleet.start('operator', 'dp_ros.nodes.demo_operator', options, log=False)
-
-
-def _parameters(node: str, **values: object) -> list[str]:
-    """ROS arguments: the shipped YAML file of the node, then what this run changes."""
-    out = ['--ros-args', '--params-file', str(share_path('config', f'{node}.yaml'))]
-    for key, value in values.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        out += ['-p', f'{key}:={text}']
-    return out
 
 
 def _stop(fleet: Fleet) -> dict[str, int]:
@@ -169,19 +159,6 @@ def _report(out: Path, recording: Path, episodes: int, wall_s: float) -> int:
     print(report)
     print(f'demo: {record.successes}/{episodes} episodes succeeded')
     return 0 if record.successes >= SUCCESS_TARGET * episodes else 1
-
-
-def _tick_s(checkpoint: Path) -> float:
-    """Time between two chunks of a checkpoint, without loading it: sim_node waits for them in lockstep."""
-    if not (checkpoint / 'contract.json').is_file():
-        raise CheckpointError(f'{checkpoint}: no checkpoint here (contract.json is missing)')
-    timing = Contract.from_json(checkpoint / 'contract.json').timing
-    try:
-        control = json.loads((checkpoint / 'config.json').read_text())['control']
-        execute = int(control['execute']) if control['mode'] == 'chunk' else 0
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f'{checkpoint}/config.json: cannot be read: {error}') from error
-    return (execute or timing.action_horizon) * timing.period_ns * 1e-9
 
 
 def _shown(codes: dict[str, int]) -> str:

@@ -81,6 +81,16 @@ def image_environment() -> dict[str, str]:
     return {'FASTRTPS_DEFAULT_PROFILES_FILE': profile, 'FASTDDS_DEFAULT_PROFILES_FILE': profile}
 
 
+def parameters(node: str, **values: object) -> list[str]:
+    """ROS arguments of a node: its shipped YAML file where there is one, then these values."""
+    file = share_path('config', f'{node}.yaml')
+    out = ['--ros-args', *(['--params-file', str(file)] if file.is_file() else [])]
+    for key, value in values.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        out += ['-p', f'{key}:={text}']
+    return out
+
+
 class Fleet:
     """Processes by name. Each is a session of its own, so that Ctrl-C reaches them in our order, not all at once."""
 
