@@ -30,6 +30,7 @@ class Trajectory:
         times_ns: (N,) int64, time from start of each point.
         positions: (N, A).
         velocities: (N, A), or None if no point has any.
+        accelerations: (N, A), or None if no point has any.
     """
 
     stamp_ns: int
@@ -38,24 +39,30 @@ class Trajectory:
     times_ns: npt.NDArray[np.int64]
     positions: Array
     velocities: Array | None
+    accelerations: Array | None = None
 
 
 def decode_trajectory(message: Any) -> Trajectory:
-    """Decode a JointTrajectory with positions, and velocities in all points or in none.
+    """Decode a JointTrajectory with positions; velocities, and accelerations, in all points or in none.
 
     Raises:
         MessageError: if a point does not have one number for each joint. An empty trajectory is legal here.
     """
     names, points = tuple(message.joint_names), message.points
     positions = _stack(points, 'positions', len(names))
-    moving = any(len(point.velocities) for point in points)
+    derivatives = {
+        field: _stack(points, field, len(names))
+        if any(len(getattr(point, field)) for point in points)
+        else None
+        for field in ('velocities', 'accelerations')
+    }
     return Trajectory(
         header_ns(message),
         str(message.header.frame_id),
         names,
         np.array([to_ns(point.time_from_start) for point in points], np.int64),
         positions,
-        _stack(points, 'velocities', len(names)) if moving else None,
+        **derivatives,
     )
 
 
