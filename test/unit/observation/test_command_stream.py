@@ -235,7 +235,7 @@ def test_a_joint_has_one_master_and_topics_are_known():
     sources = [ActionSourceBinding(topic=f'/{n}', type=JOINT_STATE) for n in 'ab']
     commands = CommandStream(CONTRACT, sources)
     commands.put('/a', joint_message(JOINTS[:1], MS, [1]), MS)
-    with pytest.raises(MessageError, match="commanded by another topic already: {'left_j1': '/a'}"):
+    with pytest.raises(MessageError, match=r"commanded by another topic already: \{'left_j1': '/a'\}"):
         commands.put('/b', joint_message(JOINTS, MS, [1, 2, 3]), MS)
     with pytest.raises(MessageError, match=r"'/c' is no command topic; legal: \['/a', '/b'\]"):
         commands.put('/c', joint_message(JOINTS, MS, [1, 2, 3]), MS)
