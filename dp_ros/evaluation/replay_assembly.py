@@ -93,7 +93,14 @@ def fill(
         stamps = np.arange(first_ns, end_ns, record.period_ns, dtype=np.int64)
         commanded, known = commands.sample(stamps)
         commanded[~known | (stamps > end_of_all_ns)] = np.nan
-        record.curves = Curves(stamps, commanded, witness.measured_at(stamps))
+        measured = witness.measured_at(stamps)
+        # What lies between two episodes would be joined by lines that nobody drove.
+        outside = np.ones(len(stamps), np.bool_)
+        for episode in {t.episode for t in record.ticks}:
+            begin_ns = min(t.stamp_ns for t in record.ticks if t.episode == episode) - record.period_ns
+            outside &= (stamps < begin_ns) | (stamps > stops_ns.get(episode, end_ns))
+        commanded[outside], measured[outside] = np.nan, np.nan
+        record.curves = Curves(stamps, commanded, measured)
 
 
 def skipped_ticks(record: ReplayRecord, refused: Mapping[int, str]) -> Counter[str]:

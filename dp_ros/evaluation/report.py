@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
+from dp_ros.evaluation.pages import render_page
 from dp_ros.evaluation.plots import Trace, panel
 from dp_ros.evaluation.record import EpisodeRecord, RunRecord
 from dp_ros.evaluation.statistics import percentiles, wilson_interval
@@ -19,9 +19,7 @@ from dp_ros.whole_file import whole_file
 MAX_DETAILED = 12
 MAX_CHUNKS = 40
 # Smallest heights of a plot's axis, by unit: a still joint shows as a flat line.
-LEAST_SPAN = {'rad': 0.1, 'm': 0.005}
-
-_TEMPLATE = Path(__file__).with_name('report.html.jinja')
+LEAST_SPAN = {'rad': 0.1, 'm': 0.005, '1': 0.1}
 
 
 def write_report(path: Path, record: RunRecord, video: Path | None = None) -> None:
@@ -43,10 +41,9 @@ def write_report(path: Path, record: RunRecord, video: Path | None = None) -> No
 
 def render_report(record: RunRecord, video_name: str | None = None) -> str:
     """The page as text."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text(encoding='utf-8'))
     shown = detailed_episodes(record.episodes)
-    return template.render(
+    return render_page(
+        'report.html.jinja',
         record=record,
         video_name=video_name,
         rates=[
