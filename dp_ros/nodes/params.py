@@ -73,7 +73,8 @@ class PolicyParams(LifecycleParams):
         600.0,
     )
     record_observations: str = param(
-        '', 'Directory for what the policy saw: each observation that led to a chunk, as STAMP.npz; empty: none.'
+        '',
+        'Directory for what the policy saw: each observation that led to a chunk, as STAMP.npz; empty: none.',
     )
 
 
@@ -221,6 +222,10 @@ class SimParams:
         25.0, 'Images a second of simulated time; a divisor of the control rate.', 0.1, 1000.0
     )
     wait_s: float = param(2.0, 'Lockstep: longest wait for a chunk or a window, wall clock.', 0.01, 600.0)
+    teleoperated: bool = param(
+        False,
+        'Lockstep with a leader instead of a policy: windows name in header.frame_id the joint stamp that they answer.',
+    )
     shuffle_seed: int = param(
         0, 'Seed of the order of the names in /joint_states, as drivers may order them.', 0
     )
@@ -262,7 +267,8 @@ def _declared(node: Node, field: 'dataclasses.Field[Any]') -> Any:
     if field.default != ():
         return node.declare_parameter(field.name, field.default, descriptor(field)).value
     # ROS cannot tell the type of an empty list, and leaves a parameter unset that a file says is empty.
-    kind = rclpy.Parameter.Type.DOUBLE_ARRAY
+    types = rclpy.Parameter.Type
+    kind = types.STRING_ARRAY if field.type == tuple[str, ...] else types.DOUBLE_ARRAY
     return tuple(node.declare_parameter(field.name, kind, descriptor(field)).value or ())
 
 

@@ -12,6 +12,9 @@ One turn is one control period, at simulated time t::
 In lockstep nothing is computed against a time that the other nodes have not seen, so a run depends on seeds and
 not on the speed of the machine. The simulated clock never jumps back. Until the first window after a reset the
 physics stands still, so that an episode is the same however long somebody waits before engaging.
+
+A teleoperated robot has no policy to wait for: once a leader engaged, time stands at each t until every arm has a
+window that answers t, which its ``header.frame_id`` says. The first such t is published as state 'ready'.
 """
 
 import time
@@ -55,7 +58,14 @@ class RobotPort(Protocol):
         ...
 
     def episode(self, state: str, result: EpisodeResult, start_ns: int, real_time_factor: float) -> None:
-        """How the episode stands; ``state`` is 'standing', 'running' or 'done', ``start_ns`` 0 before its start."""
+        """How the episode stands; ``start_ns`` is 0 before its start.
+
+        ``state`` is 'standing', 'ready' (of a teleoperated robot: it starts at ``start_ns``), 'running' or 'done'.
+        """
+        ...
+
+    def privileged(self, values: np.ndarray) -> None:
+        """What no sensor tells (P,), as it is at a reset."""
         ...
 
     def warn(self, text: str) -> None:
@@ -72,6 +82,7 @@ class SimSettings:
     image_period_ns: int
     tick_ns: int
     wait_s: float
+    teleoperated: bool = False
 
 
 class SimLoop:
@@ -153,6 +164,7 @@ class SimLoop:
         self._alone = False
         self._silent_since: tuple[int, str] | None = None
         self._done = False
+        self._port.privileged(self._robot.privileged())
         self._say('standing')
 
     def _publish(self, now_ns: int) -> bool:
@@ -163,7 +175,7 @@ class SimLoop:
         if now_ns < self._picture_ns and not (standing and self._inbox.engaged):
             return False
         # While standing, one picture a tick, so that the policy answers each of them: see _stand.
-        slow = standing and not self._settings.realtime
+        slow = standing and not self._settings.realtime and not self._settings.teleoperated
         self._picture_ns = now_ns + (self._settings.tick_ns if slow else self._settings.image_period_ns)
         for camera in self._cameras:
             # Nothing moves before the first window, so the first picture is all pictures.
@@ -175,6 +187,8 @@ class SimLoop:
     def _lockstep(self, now_ns: int, pictured: bool) -> bool:
         """Wait for what the other nodes owe at ``now_ns``; False where the wall clock should set the pace."""
         inbox = self._inbox
+        if self._settings.teleoperated:
+            return self._teleoperated(now_ns, pictured)
         if self._started_at is None:
             return self._stand(now_ns, pictured)
         if not inbox.engaged or (self._alone and not inbox.any_command()):
@@ -188,6 +202,22 @@ class SimLoop:
             )
             self.counters['window_timeouts'] += self._alone
         return inbox.engaged and not self._alone
+
+    def _teleoperated(self, now_ns: int, pictured: bool) -> bool:
+        """Once a leader engaged, wait for what it commands at this very moment; an episode starts at a picture."""
+        inbox = self._inbox
+        if not inbox.engaged:
+            return False
+        if self._started_at is None:
+            if not pictured:
+                return False
+            self._say('ready', now_ns)
+        here = self._wait(
+            lambda: not inbox.engaged or inbox.every_arm(str(now_ns)),
+            self._settings.wait_s,
+        )
+        self.counters['window_timeouts'] += not here
+        return here
 
     def _stand(self, now_ns: int, pictured: bool) -> bool:
         """Before the first window: do not let time go on while a chunk for ``now_ns`` may be under way.
@@ -298,6 +328,7 @@ class SimLoop:
         elif not self._done and result.steps % _EPISODE_EVERY == 0:
             self._say('running')
 
-    def _say(self, state: str) -> None:
-        start_ns = 0 if self._started_at is None else self._started_at[0]
+    def _say(self, state: str, start_ns: int = 0) -> None:
+        if self._started_at is not None:
+            start_ns = self._started_at[0]
         self._port.episode(state, self._robot.result(), start_ns, self.real_time_factor)

@@ -3,8 +3,8 @@
 
 """sim_node: a simulated robot behind the topics of a real one.
 
-/clock, joint states, camera images and one joint trajectory controller per arm; ~/reset and ~/episode are what a
-real robot would not have. The loop itself (sim_loop.py) runs in a thread of its own, which also renders.
+/clock, joint states, camera images and one joint trajectory controller per arm; ~/reset, ~/episode and ~/privileged are
+what a real robot would not have. The loop itself (sim_loop.py) runs in a thread of its own, which also renders.
 """
 
 import sys
@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Float64MultiArray
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -68,6 +68,7 @@ class SimNode(Node):
             for name, camera in self._binding.cameras.items()
         }
         self._episode_out = self.create_publisher(DiagnosticStatus, '~/episode', qos.LATCHED)
+        self._privileged_out = self.create_publisher(Float64MultiArray, '~/privileged', qos.LATCHED)
         self._thread.start()
         if not self._ready.wait(_START_S) and not self.failed:
             self.failed = f'the simulator does not start within {_START_S:.0f} s'
@@ -135,6 +136,10 @@ class SimNode(Node):
             )
         )
 
+    def privileged(self, values: np.ndarray) -> None:
+        """Publish what no sensor tells."""
+        self._privileged_out.publish(Float64MultiArray(data=values.tolist()))
+
     def warn(self, text: str) -> None:
         """Log, at most once a second."""
         self.get_logger().warning(text, throttle_duration_sec=1.0)
@@ -167,6 +172,7 @@ class SimNode(Node):
             image_period_ns=round(1e9 / params.camera_hz),
             tick_ns=round(params.tick_s * 1e9) or contract.timing.tick_ns,
             wait_s=params.wait_s,
+            teleoperated=params.teleoperated,
         )
         return SimLoop(robot, contract.embodiment, tuple(self._binding.cameras), settings, self._inbox, self)
 

@@ -36,6 +36,9 @@ class PointRobot:
     def joint_velocities(self):
         return np.zeros(14)
 
+    def privileged(self):
+        return np.array([self.seed, 0.5, 0.05])
+
     def render(self, camera):
         return np.zeros((480, 640, 3), np.uint8)
 
@@ -52,6 +55,7 @@ class Port:
 
     def __init__(self):
         self.clocks, self.images, self.commands, self.episodes, self.warnings = [], [], [], [], []
+        self.told = []
         self.on_image = self.on_clock = lambda stamp_ns: None
 
     def clock(self, stamp_ns):
@@ -70,6 +74,9 @@ class Port:
 
     def episode(self, state, result, start_ns, real_time_factor):
         self.episodes.append((state, result.seed, result.steps, start_ns))
+
+    def privileged(self, values):
+        self.told.append(values[0])
 
     def warn(self, text):
         self.warnings.append(text)
@@ -224,9 +231,41 @@ def test_a_reset_forgets_old_windows_and_the_clock_goes_on(port, inbox):
     assert not runner.is_alive()
     seeds = [seed for state, seed, _, _ in port.episodes if state == 'standing']
     assert seeds == [3, 3, 4], 'placed at the start, then the first seed, then the next'
+    assert port.told == seeds, 'what no sensor tells comes with each reset'
     assert robot.steps == 0
     assert loop.now_ns >= before
     assert port.clocks == sorted(port.clocks)
+
+
+def test_a_teleoperated_episode_starts_at_a_picture_and_each_moment_waits_for_its_answer(port, inbox):
+    loop, robot = make(port, inbox, wait_s=5.0, teleoperated=True)
+    for _ in range(3):
+        loop.turn()
+    assert (port.images, robot.steps) == ([START_NS, START_NS + 40 * MS], 0), 'stands with its cameras on'
+    inbox.put_engaged(True)
+    begin = loop.now_ns
+    # The answer to the moment before is no answer, and neither is that of one arm.
+    send_windows(inbox, begin, str(begin - 20 * MS), 0.1)
+    send_windows(inbox, begin, str(begin), 0.2, arms=['left'])
+    timer = threading.Timer(0.2, lambda: send_windows(inbox, begin, str(begin), 0.3))
+    timer.start()
+    loop.turn()
+    np.testing.assert_array_equal(robot.q, 0.3)
+    assert ('ready', 3, 0, begin) in port.episodes
+    assert (port.images[-1], port.commands[0][0]) == (begin, begin)
+    port.on_clock = lambda stamp: send_windows(inbox, stamp, str(stamp), 0.4)
+    for _ in range(4):
+        loop.turn()
+    assert port.images[-2:] == [begin + 40 * MS, begin + 80 * MS]
+    assert (robot.steps, loop.counters['window_timeouts']) == (5, 0)
+
+
+def test_a_leader_that_fell_silent_is_waited_for_so_long_and_no_longer(port, inbox):
+    loop, robot = make(port, inbox, teleoperated=True)
+    inbox.put_engaged(True)
+    loop.turn()
+    assert (loop.counters['window_timeouts'], robot.steps) == (1, 0)
+    assert loop.now_ns == START_NS + 20 * MS
 
 
 def test_a_refused_window_is_told_and_counted(port, inbox):
