@@ -38,6 +38,11 @@ ARGUMENTS = (
     ),
     ('deadman_timeout_s', '0.0', 'Oldest true of ~/deadman with which the arms may move; 0: no such switch.'),
     ('publisher_conflict', 'error', "Another publisher on a controller's topic: error (a fault) or warn."),
+    (
+        'engaged_topic',
+        'action_node/engaged',
+        'Latched Bool: while true the policy streams, else it previews.',
+    ),
     ('use_sim_time', 'false', 'Take the time from /clock.'),
     ('frozen_camera_s', '1.0', 'A camera that repeats its picture for so long counts as frozen; 0 never.'),
     ('autostart', 'true', 'Configure and activate both nodes.'),
@@ -54,7 +59,11 @@ def generate_launch_description() -> LaunchDescription:
     }
     policy = _node(
         'policy_node',
-        {'device': _typed('device', str), 'frozen_camera_s': _typed('frozen_camera_s', float)},
+        {
+            'device': _typed('device', str),
+            'engaged_topic': _typed('engaged_topic', str),
+            'frozen_camera_s': _typed('frozen_camera_s', float),
+        },
         common,
     )
     # Without action_node nobody brakes; without policy_node action_node does.

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from dp_ros.cli.ros_processes import image_environment
+from dp_ros.cli.ros_processes import image_environment, parameters
 from dp_ros.errors import ConfigError
 
 _NODE = 'dp_ros.nodes.play_node'
@@ -59,24 +59,21 @@ def run(args: argparse.Namespace) -> int:
 
 def node_arguments(args: argparse.Namespace) -> list[str]:
     """What play_node is started with."""
-    parameters = {
+    out = parameters(
+        'play_node',
         # A path that begins with a slash cannot be taken for a number.
-        'bag': str(args.bag.resolve()),
-        'rate': float(args.rate),
-        'paused': str(args.paused).lower(),
-        'loop': str(args.loop).lower(),
-        'clock_hz': float(args.clock_hz),
-        'topics': ' '.join(args.topics),
-        'start_s': float(args.start),
-        'duration_s': float(args.duration),
-        'binding': args.binding,
-        'checkpoint': str(args.checkpoint.resolve()) if args.checkpoint else '',
-        'lockstep': str(args.lockstep).lower(),
-    }
-    out = ['--ros-args']
-    for name, value in parameters.items():
-        if value != '':
-            out += ['-p', f'{name}:={value}']
+        bag=args.bag.resolve(),
+        rate=float(args.rate),
+        paused=args.paused,
+        loop=args.loop,
+        clock_hz=float(args.clock_hz),
+        topics=' '.join(args.topics),
+        start_s=float(args.start),
+        duration_s=float(args.duration),
+        binding=args.binding,
+        checkpoint=args.checkpoint.resolve() if args.checkpoint else '',
+        lockstep=args.lockstep,
+    )
     if args.namespace:
         out += ['-r', f'__ns:=/{args.namespace.strip("/")}']
     for rule in args.remap:

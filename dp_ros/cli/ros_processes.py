@@ -87,7 +87,8 @@ def parameters(node: str, **values: object) -> list[str]:
     out = ['--ros-args', *(['--params-file', str(file)] if file.is_file() else [])]
     for key, value in values.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        out += ['-p', f'{key}:={text}']
+        # They are read as YAML, to which nothing is not a text.
+        out += ['-p', f'{key}:={text or repr(text)}']
     return out
 
 

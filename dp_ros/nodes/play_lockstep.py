@@ -108,7 +108,7 @@ class Lockstep:
             return self._starts_episode(message)
         try:
             source.put(message.decode(), message.log_ns)
-        except MessageError:
+        except (BagError, MessageError):
             return False  # refused there as well, and counted
         stamp_ns = self._owed(message.log_ns)
         if stamp_ns is None:

@@ -15,24 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-import yaml
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
-from dp_ros.bags.marks import EPISODE_TOPIC_SUFFIX, MARK_TYPE
-from dp_ros.bags.reader import open_bag
-from dp_ros.bags.topics import absolute
-from dp_ros.errors import ConfigError, DpRosError
+from dp_ros.bags.reader import BagMessage, open_bag
+from dp_ros.errors import BagError, ConfigError, DpRosError, MessageError
 from dp_ros.nodes import qos
 from dp_ros.nodes.bag_clock import BagClock
-from dp_ros.nodes.message_class import message_class
+from dp_ros.nodes.bag_outlets import CLOCK, make_outlets
 from dp_ros.nodes.params import declare
 from dp_ros.nodes.play_lockstep import Lockstep
 from dp_ros.nodes.play_params import PlayParams
@@ -40,12 +36,9 @@ from dp_ros.nodes.process import StopSignal
 from dp_ros.nodes.site import load_binding
 from dp_ros.nodes.terminal import Terminal
 
-_CLOCK = '/clock'
 # While messages are late, services and keys are still looked at so often.
 _SPIN_S = 0.02
 _LAST_S = 2.0
-# Nobody who listens at all should lose a message because the player publishes in bursts.
-_MIN_DEPTH = 50
 
 
 class Ended(Exception):
@@ -68,9 +61,10 @@ class PlayNode(Node):
         self._executor.add_node(self)
         binding = load_binding(params.binding) if params.binding else None
         self._lockstep = Lockstep(self, params, binding, self._until) if params.lockstep and binding else None
-        topics = params.topics.split() or self._topics(binding)
-        self._clock_out = self.create_publisher(Clock, _CLOCK, qos.CLOCK)
-        self._publishers = self._make_publishers(topics)
+        self._clock_out = self.create_publisher(Clock, CLOCK, qos.CLOCK)
+        # In lockstep nothing may get lost.
+        self._outlets = make_outlets(self, self.bag, params.topics.split(), binding, reliable=params.lockstep)
+        self.get_logger().info(f'bag {self.bag.name!r}: publishing {list(self._outlets)}')
         self._start_ns = self.bag.start_ns + round(params.start_s * 1e9)
         self._stop_ns = self._start_ns + round(params.duration_s * 1e9) if params.duration_s else None
         self._time = BagClock(self._start_ns, params.rate, time.monotonic(), params.paused)
@@ -89,7 +83,7 @@ class PlayNode(Node):
         """
         with self.bag, self._terminal:
             if self._lockstep is not None:
-                self._lockstep.start(self._publishers)
+                self._lockstep.start({topic: outlet.publisher for topic, outlet in self._outlets.items()})
             end = time.monotonic() + self.params.discovery_s
             while time.monotonic() < end:
                 self._say_time(self._start_ns)
@@ -102,8 +96,8 @@ class PlayNode(Node):
                 )
                 self._time.set(self._start_ns, time.monotonic())
                 self._once()
-            for publisher in self._publishers.values():
-                publisher.wait_for_all_acked(Duration(seconds=_LAST_S))
+            for outlet in self._outlets.values():
+                outlet.publisher.wait_for_all_acked(Duration(seconds=_LAST_S))
         waited = f', {self._lockstep.waits} chunks waited for' if self._lockstep else ''
         self.get_logger().info(f'{self._played} messages played{waited}')
         for problem in self.bag.problems:
@@ -111,16 +105,22 @@ class PlayNode(Node):
 
     def _once(self) -> None:
         self._last_ns = self._start_ns
-        for message in self.bag.messages(self._publishers, self._start_ns, self._stop_ns):
+        for message in self.bag.messages(self._outlets, self._start_ns, self._stop_ns):
             self._wait_for(message.log_ns)
             # Those who hear the message shall not think that it comes from the future.
             self._say_time(message.log_ns)
-            self._publishers[message.topic].publish(bytes(message.raw))
+            self._send(message)
             self._last_ns = message.log_ns
             self._played += 1
             waited = self._lockstep is not None and self._lockstep.after(message)
             if waited or not self.params.rate:
                 self._time.set(message.log_ns, time.monotonic())
+
+    def _send(self, message: BagMessage) -> None:
+        try:
+            self._outlets[message.topic].send(message)
+        except (BagError, MessageError) as error:
+            self.get_logger().warning(f'skipped: {error}', throttle_duration_sec=1.0)
 
     def _wait_for(self, log_ns: int) -> None:
         while True:
@@ -168,76 +168,6 @@ class PlayNode(Node):
             return response
 
         return answer
-
-    def _topics(self, binding: Any) -> list[str]:
-        """What a robot with this binding says, and the marks of episodes; without a binding everything."""
-        if binding is None:
-            return [topic for topic in self.bag.topics if topic != _CLOCK]
-        parts = [
-            *binding.joint_states,
-            *binding.pose_states,
-            *binding.cameras.values(),
-            *binding.action_sources(),
-        ]
-        names = {absolute(part.topic, self.get_namespace()) for part in parts}
-        if binding.robot_description:
-            names.add(absolute(binding.robot_description, self.get_namespace()))
-        return [
-            topic
-            for topic, info in self.bag.topics.items()
-            if self.resolve_topic_name(topic) in names
-            or (info.type == MARK_TYPE and topic.endswith(EPISODE_TOPIC_SUFFIX))
-        ]
-
-    def _make_publishers(self, topics: list[str]) -> dict[str, Any]:
-        """A publisher for each topic; a topic of the bag that cannot be published is left out, and said."""
-        missing = sorted(set(topics) - set(self.bag.topics))
-        if missing:
-            raise ConfigError(
-                f'bag {self.bag.name!r} has no topics {missing}; it has {list(self.bag.topics)}'
-            )
-        made = {}
-        for topic in topics:
-            info = self.bag.topics[topic]
-            try:
-                kind = message_class(info.type)
-            except ConfigError as error:
-                self.get_logger().warning(f'topic {topic} is skipped: {error}')
-                continue
-            # A reliable publisher is heard by everybody, and in lockstep nothing may get lost.
-            made[topic] = self.create_publisher(kind, topic, offered(info.qos, reliable=self.params.lockstep))
-        if not made:
-            raise ConfigError(f'bag {self.bag.name!r}: there is nothing to publish')
-        self.get_logger().info(f'bag {self.bag.name!r}: publishing {list(made)}')
-        return made
-
-
-def offered(profiles: str, reliable: bool = False) -> QoSProfile:
-    """The QoS to publish with where a bag says that this was offered (YAML text, maybe of several publishers).
-
-    Reliable and latched only where all publishers were, as a subscriber had to ask for no more than that; where the bag
-    says nothing, reliable. ``reliable``: in any case.
-    """
-    try:
-        found = yaml.safe_load(profiles) if profiles else None
-    except yaml.YAMLError:
-        found = None
-    known = [profile for profile in found or [] if isinstance(profile, dict)]
-
-    def all_say(key: str, *legal: object) -> bool:
-        return all(str(profile.get(key)).lower() in map(str, legal) for profile in known)
-
-    latched = bool(known) and all_say('durability', 'transient_local', 1)
-    depths = [profile['depth'] for profile in known if isinstance(profile.get('depth'), int)]
-    return QoSProfile(
-        depth=max(_MIN_DEPTH, *depths, 0) if not latched else max([1, *depths]),
-        reliability=(
-            ReliabilityPolicy.RELIABLE
-            if reliable or all_say('reliability', 'reliable', 1)
-            else ReliabilityPolicy.BEST_EFFORT
-        ),
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-    )
 
 
 def main() -> int:

@@ -53,7 +53,8 @@ class EvaluatorParams:
         'action_node', 'Name of the action node that judges the chunks, in dry run; empty: none.'
     )
     player: str = param(
-        '', 'Name of a paused play_node that goes on once policy and robot are ready; empty: none.'
+        '',
+        'A paused player that goes on once policy and robot are ready: play_node, /rosbag2_player; empty: none.',
     )
     resets: bool = param(
         True, 'Reset the policy where an episode begins; false where the player does, in lockstep.'

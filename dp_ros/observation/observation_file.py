@@ -46,5 +46,5 @@ def load_observation(path: Path) -> Observation:
             images={n.removeprefix(_IMAGE): v for n, v in found.items() if n.startswith(_IMAGE)},
             ages_ns={n.removeprefix(_AGE): int(v) for n, v in found.items() if n.startswith(_AGE)},
         )
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise StoreError(f'{path}: no observation, or a damaged one: {error}') from error
