@@ -26,7 +26,7 @@ def merged(
         for order, (stretch, carried) in enumerate(sources)
         if carried and stretch.start_ns < stop_ns and stretch.end_ns >= start_ns
     )
-    until = [begin for begin, _ in waiting[1:]] + [stop_ns]
+    until = [begin for begin, _ in waiting[1:]] + [stop_ns] * bool(waiting)
     opened: list[tuple[int, int, Row, Iterator[Row]]] = []
     for (_, order), next_ns in zip(waiting, until, strict=True):
         stretch, carried = sources[order]

@@ -35,11 +35,16 @@ def checkpoint_contract(value: str) -> Contract:
 
 def load_binding(value: str) -> Binding:
     """The binding in a YAML file; a bare name means one in config/bindings."""
+    return Binding.from_yaml(binding_path(value))
+
+
+def binding_path(value: str) -> Path:
+    """The YAML file of a binding; a bare name means one in config/bindings."""
     if not value:
         raise ConfigError(
             f'parameter binding is not set: give a YAML file, or one of {_shipped("config/bindings", "*.yaml")}'
         )
-    return Binding.from_yaml(_located(value, Path('config') / 'bindings' / f'{value}.yaml'))
+    return _located(value, Path('config') / 'bindings' / f'{value}.yaml')
 
 
 def _located(value: str, shipped: Path) -> Path:

@@ -59,4 +59,5 @@ ROS_MODULES = {
     'ament_index_python',
     'tf2_ros',
     'cv_bridge',
+    'rosbag2_py',
 }

@@ -69,7 +69,13 @@ def test_licence_and_names_agree(described, manifest):
 
 def test_every_executable_exists(described):
     scripts = described['entry_points']['console_scripts']
-    assert {s.split(' = ')[0] for s in scripts} == {'dp_ros', 'policy_node', 'action_node', 'sim_node'}
+    assert {s.split(' = ')[0] for s in scripts} == {
+        'dp_ros',
+        'policy_node',
+        'action_node',
+        'sim_node',
+        'record_node',
+    }
     for script in scripts:
         name, target = script.split(' = ')
         module, function = target.split(':')

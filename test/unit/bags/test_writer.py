@@ -13,6 +13,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StorageP
 from rosbags.typesys import Stores, get_typestore
 
 from dp_ros.bags.marks import Mark
+from dp_ros.bags.reader import open_bag
 from dp_ros.bags.writer import BagWriter, offered_qos
 from dp_ros.errors import BagError
 
@@ -38,6 +39,12 @@ def write(writer, rows):
 def read(path):
     with Reader(path) as reader:
         return [(c.topic, bytes(raw), log_ns) for c, log_ns, raw in reader.messages()]
+
+
+def recovered(path):
+    """What our own reader finds, which needs no index."""
+    with open_bag(path) as bag:
+        return [(m.topic, bytes(m.raw), m.log_ns) for m in bag.messages()]
 
 
 def described(path):
@@ -112,6 +119,8 @@ def test_a_bag_without_messages_opens(tmp_path):
         assert reader.message_count == 0
         assert [c.topic for c in reader.connections] == ['/camera']
     assert described(tmp_path / 'bag')['starting_time']['nanoseconds_since_epoch'] == 0
+    with open_bag(tmp_path / 'bag') as bag:
+        assert list(bag.messages(['/camera'])) == []
 
 
 def test_marks_are_strings_at_their_own_stamps(tmp_path):
@@ -128,7 +137,7 @@ def test_marks_are_strings_at_their_own_stamps(tmp_path):
     assert described(tmp_path / 'bag')['custom_data'] == {'outcomes': '{"0": "success"}'}
 
 
-@pytest.mark.parametrize('limit', [60_000, 70_001, 200_000])
+@pytest.mark.parametrize('limit', [60_000, 70_001, 83_333, 200_000])
 def test_a_full_disk_keeps_what_was_flushed_and_says_what_is_lost(tmp_path, limit):
     writer = BagWriter(tmp_path / 'bag', CUSTOM)
     rows, flushed = messages(100), 0
@@ -146,8 +155,33 @@ def test_a_full_disk_keeps_what_was_flushed_and_says_what_is_lost(tmp_path, limi
     with pytest.raises(BagError, match='lost'):
         writer.write(*rows[0])
     writer.close()
-    # The last chunks are small beside the room that the cut made: there was room for the index as well.
-    assert read(tmp_path / 'bag') == rows[:kept]
+    assert recovered(tmp_path / 'bag') == rows[:kept]
+
+
+def test_a_file_that_is_cut_anywhere_after_a_flush_holds_what_was_flushed(tmp_path):
+    writer = BagWriter(tmp_path / 'bag', CUSTOM)
+    rows = messages(40)
+    write(writer, rows[:20])
+    writer.flush()
+    size = writer.size
+    for row in rows[20:]:
+        writer.write(*row)
+    writer.close()
+    file = tmp_path / 'bag' / 'bag.mcap'
+    whole = file.read_bytes()
+    # From the last byte to the flush, and into the middle of each part of what came after it.
+    for end in [size, *np.linspace(size + 1, len(whole) - 1, 12).astype(int)]:
+        file.write_bytes(whole[:end])
+        assert recovered(tmp_path / 'bag') in (rows[:20], rows)
+
+
+@pytest.mark.parametrize('limit', [10, 15_000])
+def test_a_disk_that_is_full_from_the_first_chunk_leaves_a_bag_without_messages(tmp_path, limit):
+    writer = BagWriter(tmp_path / 'bag', CUSTOM)
+    with files_of_at_most(limit), pytest.raises(BagError, match='with 0 messages, the last 4 are lost'):
+        write(writer, messages(4))
+        writer.flush()
+    assert recovered(tmp_path / 'bag') == []
 
 
 def test_a_full_disk_within_a_chunk_that_was_not_flushed(tmp_path):

@@ -13,10 +13,16 @@ import yaml
 pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS distribution, or the extra ros-jazzy')
 
 from dp_ros.nodes.params import ActionParams, PolicyParams, SimParams
+from dp_ros.nodes.record_params import RecordParams
 from dp_ros.share import share_path
 
-SCHEMAS = {'policy_node': PolicyParams, 'action_node': ActionParams, 'sim_node': SimParams}
-LAUNCH_FILES = ('bringup.launch.py', 'sim.launch.py')
+SCHEMAS = {
+    'policy_node': PolicyParams,
+    'action_node': ActionParams,
+    'sim_node': SimParams,
+    'record_node': RecordParams,
+}
+LAUNCH_FILES = ('bringup.launch.py', 'sim.launch.py', 'record.launch.py')
 
 
 def parameters(node):
