@@ -18,7 +18,7 @@ PANEL_HEIGHT = 100
 _LEGEND, _GAP, _LABEL = 30, 6, 18
 # OpenCV draws at sixteenths of a pixel, or the lines would tremble from frame to frame.
 _SHIFT = 4
-_LEAST_SPAN = {'rad': 0.1, 'm': 0.005}
+_LEAST_SPAN = {'rad': 0.1, 'm': 0.005, '1': 0.1}
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -48,10 +48,13 @@ class JointPanels:
         episode: whose curves are drawn.
         width: pixels of the image that :meth:`draw` gets.
         height: likewise.
+        foresight: draw what was commanded later too, where a recording tells it.
     """
 
-    def __init__(self, record: RunRecord, episode: EpisodeRecord, width: int, height: int):
-        self._record, self._episode = record, episode
+    def __init__(
+        self, record: RunRecord, episode: EpisodeRecord, width: int, height: int, foresight: bool = False
+    ):
+        self._record, self._episode, self._foresight = record, episode, foresight
         count = len(record.joint_names)
         self._rows = max(1, -(-count // 2))
         self._cell = ((width - 3 * _GAP) // 2, (height - _LEGEND - _GAP) // self._rows - _GAP)
@@ -66,6 +69,9 @@ class JointPanels:
         first, last = np.searchsorted(self._episode.times_ns, (now_ns - int(PAST_S * 1e9), now_ns + 1))
         past = slice(max(0, int(first) - 1), int(last))
         times = self._episode.times_ns[past] - now_ns
+        until = int(np.searchsorted(self._episode.times_ns, now_ns + int(FUTURE_S * 1e9)))
+        drawn = slice(past.start, until if self._foresight else past.stop)
+        drawn_times = self._episode.times_ns[drawn] - now_ns
         for j in range(len(self._record.joint_names)):
             plot = self._cell_of(image, j)[_LABEL:]
             if newest >= 0:
@@ -74,7 +80,7 @@ class JointPanels:
                     len(chunk.positions), dtype=np.int64
                 )
                 self._line(plot, ahead - now_ns, chunk.positions[:, j], j, CHUNK, 2)
-            self._line(plot, times, self._episode.commanded[past, j], j, COMMANDED, 2)
+            self._line(plot, drawn_times, self._episode.commanded[drawn, j], j, COMMANDED, 2)
             self._line(plot, times, self._episode.measured[past, j], j, MEASURED, 1)
 
     def _cell_of(self, image: Image, j: int) -> Image:

@@ -45,7 +45,7 @@ def write_video(path: Path, record: RunRecord, progress: Callable[[int, int], No
     hold = round(HOLD_S * rate)
     total = sum(len(e.frames) + hold for e in episodes)
     with whole_file(path, 'the video') as beside:
-        writer = _open(beside, rate)
+        writer = open_video(beside, rate)
         try:
             for done, image in enumerate(frames(record, hold), start=1):
                 writer.send(np.ascontiguousarray(image))
@@ -74,7 +74,7 @@ def frames(record: RunRecord, hold: int = 0) -> Iterator[Image]:
         image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
         for frame in episode.frames:
             image.fill(255)
-            _camera(image, frame.decode())
+            draw_camera(image, frame.decode())
             _caption(image, record, episode, where, frame.stamp_ns)
             panels.draw(image[:, CAMERA_WIDTH:], frame.stamp_ns)
             yield image
@@ -83,7 +83,8 @@ def frames(record: RunRecord, hold: int = 0) -> Iterator[Image]:
             yield image
 
 
-def _open(path: Path, rate: float) -> Generator[None, Any, None]:
+def open_video(path: Path, rate: float) -> Generator[None, Any, None]:
+    """Takes pictures (HEIGHT, WIDTH, 3) uint8 RGB by ``send``; ConfigError where ffmpeg is not installed."""
     try:
         import imageio_ffmpeg
     except ImportError as error:
@@ -101,7 +102,8 @@ def _open(path: Path, rate: float) -> Generator[None, Any, None]:
     return writer
 
 
-def _camera(image: Image, picture: Image) -> None:
+def draw_camera(image: Image, picture: Image) -> None:
+    """Fit a camera's picture into the left half."""
     height, width = picture.shape[:2]
     scale = min(CAMERA_WIDTH / width, (HEIGHT - 2 * PANEL_HEIGHT) / height)
     size = (round(width * scale), round(height * scale))
