@@ -7,11 +7,12 @@ What `launch/replay.launch.py` starts, on a ROS domain of its own, where there i
 """
 
 import importlib.util
-import os
 import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from dp_ros.cli.ros_processes import Fleet, ProcessError, free_domain, local_environment, parameters
 from dp_ros.errors import ConfigError
@@ -96,7 +97,8 @@ def _start(fleet: Fleet, asked: LiveReplay) -> None:
             engaged_topic=ENGAGED_TOPIC,
             frozen_camera_s=float(asked.frozen_camera_s),
         ),
-        threads=min(2, os.cpu_count() or 1),
+        # As many as the offline replay takes in this shell: sums in another order differ in their last bits.
+        threads=torch.get_num_threads(),
     )
     fleet.start(
         'action_node',
