@@ -91,9 +91,10 @@ class Analysis:
             return None, 'nothing was commanded at the times of its chunks'
         other = best.executed.overall
         if own < other:
-            times = f'{other / own:.1f} times closer to what was commanded than' if own else 'exact, unlike'
-            return True, f'{times} the best baseline ({best.name}, {other:.3f})'
-        return False, f'a baseline is closer to what was commanded: {best.name}, {other:.3f}'
+            times = f', {other / own:.1f} times as much' if own and other > 1.05 * own else ''
+            sentence = 'closer to what was commanded than every baseline; '
+            return True, f'{sentence}the best of them, {best.name}, is off by {other:.3f} std{times}'
+        return False, f'a baseline is closer to what was commanded: {best.name}, off by {other:.3f} std'
 
 
 def analyse(record: ReplayRecord, nearest: NearestDemonstration | None = None) -> Analysis:
