@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from dp_ros.cli import demo_expert
+from dp_ros.cli.collect import FIRST_TRAINING_SEED
 from dp_ros.cli.ros_processes import Fleet, ProcessError, free_domain, local_environment, parameters
 from dp_ros.errors import ConfigError
 from dp_ros.evaluation.record import RunRecord
@@ -30,42 +32,54 @@ MAX_TRACKING_ERROR_RAD = 0.4
 # In lockstep the clock stands while the policy computes.
 CLOCK_TIMEOUT_S = 10.0
 # Who knows no more than the policy first, who brakes next, who carries the brake out last.
-STOP_ORDER = ('operator', 'policy_node', 'action_node', 'sim_node')
+STOP_ORDER = ('operator', 'policy_node', 'action_node', 'record_node', 'sim_node')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument('--checkpoint', type=Path, help='checkpoint directory (default: the shipped one)')
     parser.add_argument('--episodes', type=int, default=10)
-    parser.add_argument('--seed', type=int, default=0, help='seed of the first episode; the others follow')
+    parser.add_argument(
+        '--seed',
+        '--first-seed',
+        type=int,
+        help=f'seed of the first episode; the others follow (default: 0, with --expert {FIRST_TRAINING_SEED})',
+    )
     parser.add_argument('--out', type=Path, default=Path('out/demo'), help='where results go')
+    parser.add_argument(
+        '--record', type=Path, metavar='DIR', help='have record_node make a bag of the episodes, in DIR'
+    )
+    demo_expert.add_arguments(parser)
     parser.add_argument(
         '--realtime',
         action='store_true',
         help='run at wall-clock speed instead of in lockstep with the policy',
     )
-    parser.add_argument('--binding', default='aloha_sim', help='YAML file or name of a shipped one')
+    parser.add_argument(
+        '--binding',
+        help='YAML file or name of a shipped one (default: aloha_sim, with --expert aloha_sim_leader)',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the episodes; 0 where at least 80 % succeeded and every process ended cleanly."""
-    if args.episodes < 1 or args.seed < 0:
-        raise ConfigError(
-            f'--episodes must be at least 1 and --seed at least 0, got {args.episodes}, {args.seed}'
-        )
-    if importlib.util.find_spec('rclpy') is None:
-        raise ConfigError('the demo needs ROS 2: source a distribution, or pip install "dp_ros[ros-jazzy]"')
+    _check(args)
     checkpoint = (args.checkpoint or share_path('checkpoints', CHECKPOINT)).resolve()
-    tick_s = checkpoint_tick_ns(checkpoint) * 1e-9
     recording = args.out / 'recording' / 'run.npz'
     recording.unlink(missing_ok=True)
+    tick_s = 0.0 if args.expert else checkpoint_tick_ns(checkpoint) * 1e-9
     # Both, and whatever was inherited: a shell starts background jobs with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     began = time.monotonic()
     with Fleet(args.out / 'logs', local_environment(free_domain())) as fleet:
         try:
-            _start(fleet, args, checkpoint, tick_s, recording)
+            if args.record is not None:
+                _start_recorder(fleet, args, checkpoint)
+            if args.expert:
+                demo_expert.start(fleet, args)
+            else:
+                _start(fleet, args, checkpoint, tick_s, recording)
             operated = fleet.wait_for('operator')
         except KeyboardInterrupt:
             codes = _stop(fleet)
@@ -79,12 +93,44 @@ def run(args: argparse.Namespace) -> int:
     unclean = {name: code for name, code in codes.items() if code}
     if unclean or operated:
         print(f'{tails}\ndemo: not every process ended cleanly: {_shown(codes)}', file=sys.stderr)
+    if args.expert:
+        return int(bool(unclean or operated))
     if not recording.is_file():
         print('demo: nothing was recorded', file=sys.stderr)
         return 1
     return max(
         _report(args.out, recording, args.episodes, time.monotonic() - began), int(bool(unclean or operated))
     )
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what makes no sense, and fill in what depends on other options."""
+    demo_expert.check(args)
+    if args.seed is None:
+        args.seed = FIRST_TRAINING_SEED if args.expert else 0
+    args.binding = args.binding or (demo_expert.BINDING if args.expert else 'aloha_sim')
+    if args.episodes < 1 or args.seed < 0:
+        raise ConfigError(
+            f'--episodes must be at least 1 and --seed at least 0, got {args.episodes}, {args.seed}'
+        )
+    if args.record is not None and args.record.exists() and not args.record.is_dir():
+        raise ConfigError(f'--record {args.record}: is a file, expected a directory for bags')
+    if importlib.util.find_spec('rclpy') is None:
+        raise ConfigError('the demo needs ROS 2: source a distribution, or pip install "dp_ros[ros-jazzy]"')
+
+
+def _start_recorder(fleet: Fleet, args: argparse.Namespace, checkpoint: Path) -> None:
+    values = {
+        'binding': args.binding,
+        'contract': demo_expert.CONTRACT if args.expert else checkpoint,
+        'out': args.record.resolve(),
+        'name': 'expert' if args.expert else 'demo',
+        'operator': 'dp_ros demo --expert' if args.expert else 'dp_ros demo',
+        # The seed and how each episode ended.
+        'extra_topics': '[sim_node/episode, sim_node/privileged]',
+        'use_sim_time': True,
+    }
+    fleet.start('record_node', 'dp_ros.nodes.record_node', parameters('record_node', **values))
 
 
 def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: float, recording: Path) -> None:
@@ -129,6 +175,7 @@ def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: flo
         'pace': 'real time' if args.realtime else 'lockstep',
     }
     options = [text for key, value in operator.items() for text in (f'--{key}', str(value))]
+    options += ['--bag'] if args.record is not None else []
     fleet.start('operator', 'dp_ros.nodes.demo_operator', options, log=False)
 
 
@@ -137,7 +184,7 @@ def _stop(fleet: Fleet) -> dict[str, int]:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     try:
-        return fleet.stop(STOP_ORDER, at_once=3)
+        return fleet.stop(STOP_ORDER, at_once=len(STOP_ORDER) - 1)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt)

@@ -11,16 +11,12 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import rclpy
 from lifecycle_msgs.srv import GetState
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
@@ -28,53 +24,36 @@ from dp_ros import __version__
 from dp_ros.errors import DpRosError
 from dp_ros.evaluation.record import EpisodeRecord, RunRecord
 from dp_ros.nodes.demo_recorder import DemoRecorder
+from dp_ros.nodes.operator import CALL_S, START_S, Interrupted, Operator, OperatorError, Recording
 from dp_ros.nodes.process import StopSignal
 from dp_ros.nodes.site import checkpoint_contract, load_binding
 
-_START_S = 180.0
-_CALL_S = 15.0
 _EPISODE_S = 180.0
 _ENGAGE_TRIES = 5
 _SUCCESS_TARGET = 0.8
 
 
-class OperatorError(DpRosError):
-    """The robot does not do what its operator asks for."""
-
-
-class Interrupted(Exception):
-    """The operator was asked to stop."""
-
-
-class DemoOperator(Node):
-    """Runs episodes one after the other; everything happens in the thread that calls its methods."""
+class DemoOperator(Operator):
+    """Runs episodes one after the other."""
 
     def __init__(self, args: argparse.Namespace, stop: StopSignal):
-        super().__init__('demo_operator')
-        self._args, self._stop = args, stop
+        super().__init__('demo_operator', stop)
+        self._args = args
         self._contract = checkpoint_contract(args.checkpoint)
         binding = load_binding(args.binding)
         self._recorder = DemoRecorder(self, self._contract, binding, round(args.frame_every * 1e9))
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self)
-        self._service: dict[str, Any] = {
-            name: self.create_client(kind, name)
-            for name, kind in (
-                ('policy_node/get_state', GetState),
-                ('action_node/get_state', GetState),
-                ('policy_node/reset', Trigger),
-                ('sim_node/reset', Trigger),
-                ('action_node/engage', SetBool),
-            )
-        }
+        self.ask(GetState, 'policy_node/get_state', 'action_node/get_state')
+        self.ask(Trigger, 'policy_node/reset', 'sim_node/reset')
+        self.ask(SetBool, 'action_node/engage')
+        self._bag = Recording(self) if args.bag else None
         self._factors: list[float] = []
         self.record = self._new_record()
 
     def run(self) -> None:
         """Wait for the nodes, then run the episodes into :attr:`record`."""
         for node in ('policy_node', 'action_node'):
-            self._until(f'{node} to be active', partial(self._is_active, node), _START_S)
-        self._until('the simulated robot', lambda: bool(self._recorder.episode), _START_S)
+            self._until(f'{node} to be active', partial(self._is_active, node), START_S)
+        self._until('the simulated robot', lambda: bool(self._recorder.episode), START_S)
         for index in range(self._args.episodes):
             self.record.episodes.append(self._episode(index))
             self._show('')
@@ -88,7 +67,11 @@ class DemoOperator(Node):
         seed = self._args.seed + index
         self._call('policy_node/reset')
         self._recorder.begin()
+        if self._bag is not None:
+            self._bag.announce(f'{self._contract.name}, seed {seed}')
         self._until('the simulated robot to reset', lambda: self._reset_to(seed), 30.0)
+        if self._bag is not None:
+            self._bag.start()
         # An operator looks at the preview before engaging.
         reset_ns = self._recorder.now_ns
         self._until('a preview of the policy', lambda: self._recorder.preview_ns >= reset_ns, 30.0)
@@ -104,8 +87,10 @@ class DemoOperator(Node):
         self._factors.append(float(self._recorder.episode.get('real_time_factor', 0.0)))
         self._until('the last commands', self._recorder.complete, 2.0, must=False)
         episode = self._recorder.end(wall_s, {'engagements': tries})
+        if self._bag is not None:
+            self._bag.end(episode.strict_success)
         self._call('action_node/engage', SetBool.Request(data=False))
-        self._until('action_node to let go', lambda: not self._recorder.engaged, _CALL_S)
+        self._until('action_node to let go', lambda: not self._recorder.engaged, CALL_S)
         return episode
 
     def _engage(self) -> None:
@@ -118,7 +103,7 @@ class DemoOperator(Node):
             return bool(answer.success)
 
         try:
-            self._until('action_node to engage', engaged, _CALL_S, every_s=0.5)
+            self._until('action_node to engage', engaged, CALL_S, every_s=0.5)
         except OperatorError as error:
             raise OperatorError(f'{error}: {answer.message if answer else "no answer"}') from error
         self._until('the engagement to show', lambda: self._recorder.engaged, 2.0, must=False)
@@ -141,47 +126,6 @@ class DemoOperator(Node):
             return False
         return bool(self._call(f'{node}/get_state', GetState.Request()).current_state.label == 'active')
 
-    def _call(self, service: str, request: Any = None) -> Any:
-        client = self._service[service]
-        self._until(f'service {service}', client.service_is_ready, _CALL_S)
-        future = client.call_async(Trigger.Request() if request is None else request)
-        self._until(f'an answer of {service}', future.done, _CALL_S)
-        return future.result()
-
-    def _until(
-        self,
-        what: str,
-        predicate: Callable[[], bool],
-        seconds: float,
-        every_s: float = 0.0,
-        must: bool = True,
-    ) -> None:
-        """Spin until the predicate holds; OperatorError after ``seconds`` where it ``must``."""
-        end, due = time.monotonic() + seconds, 0.0
-        while True:
-            now = time.monotonic()
-            if now >= due:
-                if predicate():
-                    return
-                due = now + every_s
-            if now > end:
-                if must:
-                    raise OperatorError(f'waited {seconds:.0f} s in vain for {what}')
-                return
-            self._spin()
-            if seconds >= _START_S:
-                self._show(f'waiting for {what}')
-
-    def _spin(self) -> None:
-        if self._stop.is_set():
-            raise Interrupted
-        self._executor.spin_once(timeout_sec=0.05)
-
-    @staticmethod
-    def _pause(seconds: float) -> Callable[[], bool]:
-        end = time.monotonic() + seconds
-        return lambda: time.monotonic() >= end
-
     def _line(self, index: int) -> str:
         now, episodes = self._recorder.episode, self.record.episodes
         done = len(episodes) > index
@@ -191,17 +135,6 @@ class DemoOperator(Node):
             f'{result:<9}  {now.get("real_time_factor")} x real time  '
             f'{self.record.successes}/{len(episodes)} succeeded'
         )
-
-    def _show(self, text: str) -> None:
-        """A line that the next one overwrites; nothing where nobody watches."""
-        if sys.stdout.isatty():
-            sys.stdout.write(f'\r\x1b[2K{text}')
-            sys.stdout.flush()
-
-    @staticmethod
-    def _say(text: str) -> None:
-        sys.stdout.write(text + '\n')
-        sys.stdout.flush()
 
     def _new_record(self) -> RunRecord:
         joints = self._contract.embodiment.joints
@@ -233,6 +166,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--record', type=Path, required=True)
     parser.add_argument('--frame-every', type=float, default=0.08, help='seconds between two recorded images')
     parser.add_argument('--pace', default='lockstep')
+    parser.add_argument('--bag', action='store_true', help='have record_node record the episodes')
     args = parser.parse_args(argv)
     stop = StopSignal()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)

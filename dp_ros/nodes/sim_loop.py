@@ -132,9 +132,11 @@ class SimLoop:
 
     def turn(self) -> None:
         """One control period."""
+        # Whoever engages while a moment is being published may have missed some of it.
+        led = self._inbox.engaged
         pictured = self._publish(self.now_ns)
         self._deadline += self._period_s
-        if not self._settings.realtime and self._lockstep(self.now_ns, pictured):
+        if not self._settings.realtime and self._lockstep(self.now_ns, pictured, led):
             # However fast or slow lockstep was, what follows goes on from here.
             self._deadline = time.monotonic()
         else:
@@ -184,11 +186,11 @@ class SimLoop:
             self._port.image(now_ns, camera, self._pictures[camera])
         return True
 
-    def _lockstep(self, now_ns: int, pictured: bool) -> bool:
+    def _lockstep(self, now_ns: int, pictured: bool, led: bool) -> bool:
         """Wait for what the other nodes owe at ``now_ns``; False where the wall clock should set the pace."""
         inbox = self._inbox
         if self._settings.teleoperated:
-            return self._teleoperated(now_ns, pictured)
+            return self._teleoperated(now_ns, pictured and led)
         if self._started_at is None:
             return self._stand(now_ns, pictured)
         if not inbox.engaged or (self._alone and not inbox.any_command()):
@@ -203,13 +205,13 @@ class SimLoop:
             self.counters['window_timeouts'] += self._alone
         return inbox.engaged and not self._alone
 
-    def _teleoperated(self, now_ns: int, pictured: bool) -> bool:
-        """Once a leader engaged, wait for what it commands at this very moment; an episode starts at a picture."""
+    def _teleoperated(self, now_ns: int, may_start: bool) -> bool:
+        """Once a leader engaged, wait for what it commands at this very moment."""
         inbox = self._inbox
         if not inbox.engaged:
             return False
         if self._started_at is None:
-            if not pictured:
+            if not may_start:
                 return False
             self._say('ready', now_ns)
         here = self._wait(

@@ -260,6 +260,16 @@ def test_a_teleoperated_episode_starts_at_a_picture_and_each_moment_waits_for_it
     assert (robot.steps, loop.counters['window_timeouts']) == (5, 0)
 
 
+def test_who_engages_while_a_moment_is_published_starts_at_the_next(port, inbox):
+    loop, _ = make(port, inbox, teleoperated=True)
+    port.on_image = lambda stamp: inbox.put_engaged(True)
+    loop.turn()
+    assert [state for state, *_ in port.episodes] == ['standing']
+    loop.turn()
+    assert port.episodes[-1] == ('ready', 3, 0, START_NS + 20 * MS)
+    assert port.images == [START_NS, START_NS + 20 * MS]
+
+
 def test_a_leader_that_fell_silent_is_waited_for_so_long_and_no_longer(port, inbox):
     loop, robot = make(port, inbox, teleoperated=True)
     inbox.put_engaged(True)
