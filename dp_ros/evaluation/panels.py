@@ -74,13 +74,16 @@ class JointPanels:
         drawn_times = self._episode.times_ns[drawn] - now_ns
         for j in range(len(self._record.joint_names)):
             plot = self._cell_of(image, j)[_LABEL:]
+            if self._foresight:  # below the chunk, which is to be seen beside it
+                self._line(plot, drawn_times, self._episode.commanded[drawn, j], j, COMMANDED, 2)
             if newest >= 0:
                 chunk = self._episode.chunks[newest]
                 ahead = chunk.stamp_ns + self._record.period_ns * np.arange(
                     len(chunk.positions), dtype=np.int64
                 )
                 self._line(plot, ahead - now_ns, chunk.positions[:, j], j, CHUNK, 2)
-            self._line(plot, drawn_times, self._episode.commanded[drawn, j], j, COMMANDED, 2)
+            if not self._foresight:
+                self._line(plot, times, self._episode.commanded[past, j], j, COMMANDED, 2)
             self._line(plot, times, self._episode.measured[past, j], j, MEASURED, 1)
 
     def _cell_of(self, image: Image, j: int) -> Image:
