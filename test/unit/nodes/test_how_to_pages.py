@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS distribution, or the extra ros-jazzy')
 
 from dp_ros.nodes.params import ActionParams
+from dp_ros.nodes.record_params import RecordParams
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = ROOT / 'doc' / 'how-to'
@@ -66,3 +67,17 @@ def test_parameters_and_files_exist(page):
 def test_both_pages_say_what_this_is_not(page):
     assert '**Not a safety function.**' in page[:400]
     assert re.search(r'hardware\s(> )?emergency stop', page)
+
+
+def test_the_page_on_recording_names_what_record_node_has():
+    page = (PAGES / 'record.md').read_text()
+    code = (ROOT / 'dp_ros' / 'nodes' / 'record_node.py').read_text()
+    assert set(re.findall(r'-p (\w+):=', page)) <= {field.name for field in dataclasses.fields(RecordParams)}
+    # Files, topics and keys of other things aside, what stands in code font with an underscore is a parameter.
+    named = set(re.findall(r'`([a-z]+_[a-z_]+)(?::=\w+)?`', page))
+    others = {'record_node', 'policy_node', 'custom_data', 'use_sim_time', 'dp_ros'}
+    assert named - others <= {field.name for field in dataclasses.fields(RecordParams)}
+    for service in set(re.findall(r'`~/(\w+)`', page)):
+        assert f"'{service}'" in code or service == 'episode', service
+    for file in re.findall(r'`(config/[\w/.]+)`', page):
+        assert (ROOT / file).is_file()
