@@ -69,13 +69,15 @@ class JointPanels:
         first, last = np.searchsorted(self._episode.times_ns, (now_ns - int(PAST_S * 1e9), now_ns + 1))
         past = slice(max(0, int(first) - 1), int(last))
         times = self._episode.times_ns[past] - now_ns
-        until = int(np.searchsorted(self._episode.times_ns, now_ns + int(FUTURE_S * 1e9)))
-        drawn = slice(past.start, until if self._foresight else past.stop)
-        drawn_times = self._episode.times_ns[drawn] - now_ns
+        shown = past
+        if self._foresight:
+            until = np.searchsorted(self._episode.times_ns, now_ns + int(FUTURE_S * 1e9))
+            shown = slice(past.start, int(until))
+        commanded, command_times = self._episode.commanded[shown], self._episode.times_ns[shown] - now_ns
         for j in range(len(self._record.joint_names)):
             plot = self._cell_of(image, j)[_LABEL:]
             if self._foresight:  # below the chunk, which is to be seen beside it
-                self._line(plot, drawn_times, self._episode.commanded[drawn, j], j, COMMANDED, 2)
+                self._line(plot, command_times, commanded[:, j], j, COMMANDED, 2)
             if newest >= 0:
                 chunk = self._episode.chunks[newest]
                 ahead = chunk.stamp_ns + self._record.period_ns * np.arange(
@@ -83,7 +85,7 @@ class JointPanels:
                 )
                 self._line(plot, ahead - now_ns, chunk.positions[:, j], j, CHUNK, 2)
             if not self._foresight:
-                self._line(plot, times, self._episode.commanded[past, j], j, COMMANDED, 2)
+                self._line(plot, command_times, commanded[:, j], j, COMMANDED, 2)
             self._line(plot, times, self._episode.measured[past, j], j, MEASURED, 1)
 
     def _cell_of(self, image: Image, j: int) -> Image:
