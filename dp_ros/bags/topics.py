@@ -3,6 +3,15 @@
 
 """Names of topics: relative in a binding, absolute in a bag."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dp_ros.bags.jpeg import COMPRESSED_SUFFIX, COMPRESSED_TYPE
+from dp_ros.errors import MismatchError
+
+if TYPE_CHECKING:
+    from dp_ros.bags.reader import Bag
+
 
 def absolute(topic: str, namespace: str = '') -> str:
     """The topic as a bag names it: ``joint_states`` in the namespace ``left`` is ``/left/joint_states``.
@@ -13,3 +22,40 @@ def absolute(topic: str, namespace: str = '') -> str:
         return topic
     outer = namespace.strip('/')
     return f'/{outer}/{topic}' if outer else f'/{topic}'
+
+
+def located(bag: 'Bag', wanted: Mapping[str, str], namespace: str = '') -> dict[str, str]:
+    """Where a bag holds the topics of a binding; a recorder may have compressed images on a topic beside.
+
+    Args:
+        bag: an open bag.
+        wanted: topics as in the binding, with their types.
+        namespace: see :func:`absolute`.
+
+    Returns:
+        topic in the bag to topic in the binding.
+
+    Raises:
+        MismatchError: lists every topic that is missing, has another type, or cannot be read.
+    """
+    found, differences = {}, []
+    for topic, kind in wanted.items():
+        name = absolute(topic, namespace)
+        info = bag.topics.get(name)
+        if info is None and kind == 'sensor_msgs/msg/Image':
+            name, kind = name + COMPRESSED_SUFFIX, COMPRESSED_TYPE
+            info = bag.topics.get(name)
+        if info is None:
+            others = [t for t, other in bag.topics.items() if other.type == wanted[topic]]
+            differences.append(
+                f'topic {absolute(topic, namespace)} ({wanted[topic]}) is not in the bag; of that type it has {others}'
+            )
+        elif info.type != kind:
+            differences.append(f'topic {name} is {kind} in the binding, {info.type} in the bag')
+        elif info.problem:
+            differences.append(f'topic {name}: {info.problem}')
+        else:
+            found[name] = topic
+    if differences:
+        raise MismatchError(f'bag {bag.name!r} does not fit the binding:\n  ' + '\n  '.join(differences))
+    return found

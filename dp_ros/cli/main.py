@@ -5,6 +5,7 @@
 
 import argparse
 import importlib
+import keyword
 import sys
 
 from dp_ros import __version__
@@ -15,7 +16,10 @@ COMMANDS = {
     'collect': 'record demonstrations of a scripted expert in simulation into an episode store',
     'train': 'train a policy from an experiment file; resumes by itself',
     'rollout': 'run a checkpoint in closed loop against its simulated task, without ROS',
-    'inspect': 'print what a checkpoint or an episode store holds',
+    'import': 'bring rosbags into an episode store, with a report of what they hold',
+    'replay': 'ask a checkpoint what it would have done on a bag, without ROS; ends with a report',
+    'play': 'publish a bag on the ROS graph, with its clock',
+    'inspect': 'print what a bag, an episode store or a checkpoint holds, and whether it fits a robot',
     'bench': 'repeat a measurement: latency of a tick, motion through controllers, faults',
 }
 
@@ -32,7 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + '.')
         if name == asked:
-            modules[name] = importlib.import_module(f'dp_ros.cli.{name}')
+            # A keyword of Python cannot name a module that others import.
+            module = name + '_' * keyword.iskeyword(name)
+            modules[name] = importlib.import_module(f'dp_ros.cli.{module}')
             modules[name].add_arguments(subparser)
     args = parser.parse_args(argv)
     try:

@@ -18,7 +18,12 @@ import dp_ros
 # Import name to the distribution that setup.py asks for, where the two differ.
 DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'gym_aloha': 'gym-aloha'}
 # Comes with another requirement: what it is used for makes sense only there.
-BRINGS = {'dm_control': 'gym-aloha', 'imageio_ffmpeg': 'imageio-ffmpeg'}
+BRINGS = {
+    'backports': 'rosbags',
+    'compression': 'rosbags',
+    'dm_control': 'gym-aloha',
+    'imageio_ffmpeg': 'imageio-ffmpeg',
+}
 
 
 @pytest.fixture(scope='module')
@@ -75,6 +80,8 @@ def test_every_executable_exists(described):
         'action_node',
         'sim_node',
         'record_node',
+        'play_node',
+        'replay_evaluator',
     }
     for script in scripts:
         name, target = script.split(' = ')

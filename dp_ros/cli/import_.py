@@ -1,0 +1,202 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``dp_ros import``: rosbags into an episode store, each bag as a whole or not at all."""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from dp_ros.bags.marks import OUTCOMES
+from dp_ros.contract import Contract
+from dp_ros.contract.binding import Binding
+from dp_ros.data.episode_store import EpisodeStore
+from dp_ros.data.importer import ImportedBag, ImportSettings, import_bag
+from dp_ros.errors import ConfigError, DpRosError, StoreError
+from dp_ros.observation.limits import ObservationLimits
+from dp_ros.whole_file import whole_file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument('bags', nargs='+', type=Path, metavar='BAG', help='directory, .mcap or .db3')
+    parser.add_argument(
+        '--contract', type=Path, required=True, help='contract.json, or a checkpoint directory'
+    )
+    parser.add_argument('--binding', type=Path, required=True, help='which topics carry what')
+    parser.add_argument('--out', type=Path, required=True, help='episode store, made or appended to')
+    parser.add_argument('--namespace', default='', help='of relative topics (default: none)')
+    parser.add_argument(
+        '--episodes',
+        default='auto',
+        metavar='HOW',
+        help='marks, gaps, whole, or a YAML list (default: marks where there are any, else whole)',
+    )
+    parser.add_argument(
+        '--gap', type=float, default=1.0, help='seconds of silence between episodes (default: 1)'
+    )
+    parser.add_argument(
+        '--outcome',
+        nargs='+',
+        choices=[o for o in OUTCOMES if o != 'discard'],
+        default=['success', 'unmarked'],
+        help='which episodes to take (default: success unmarked)',
+    )
+    parser.add_argument('--processes', type=int, default=1, help='bags that are read at once (default: 1)')
+    parser.add_argument(
+        '--replace', action='store_true', help='import bags anew that are in the store already'
+    )
+    parser.add_argument(
+        '--no-frozen-watch',
+        action='store_true',
+        help='pictures carry no noise, as in simulation: equal ones are fine',
+    )
+    parser.add_argument('--report', type=Path, metavar='FILE', help='also write what happened as JSON')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Import; exit code 1 if anything was skipped, 2 if nothing could be imported."""
+    if args.processes < 1 or args.gap <= 0:
+        raise ConfigError('--processes must be at least 1, --gap more than 0')
+    contract = Contract.from_json(
+        args.contract / 'contract.json' if args.contract.is_dir() else args.contract
+    )
+    binding = Binding.from_yaml(args.binding)
+    settings = ImportSettings(
+        namespace=args.namespace,
+        episodes=args.episodes,
+        gap_ns=round(args.gap * 1e9),
+        outcomes=tuple(args.outcome),
+        limits=ObservationLimits(frozen_camera_ns=0) if args.no_frozen_watch else ObservationLimits(),
+    )
+    began = time.monotonic()
+    skipped: list[str] = []
+    done: list[ImportedBag] = []
+    with _store(args.out, contract) as store:
+        known = () if args.replace else tuple(source['sha256'] for source in store.sources)
+        tasks = [(path, contract, binding, settings, store.staging(), known) for path in args.bags]
+        for path, result in _imported(tasks, args.processes):
+            try:
+                imported = result.result()
+                store.append_all(imported.files, imported.source(settings), replace=args.replace)
+            except BrokenProcessPool as error:
+                raise StoreError('a reading process ended by itself: out of memory?') from error
+            except DpRosError as error:
+                skipped.append(f'{path}: {error}')
+                continue
+            done.append(imported)
+        skipped += [line for imported in done for line in imported.skipped]
+        _print(done, skipped, time.monotonic() - began, store)
+    if args.report:
+        _write_report(args.report, done, skipped)
+    if not done:
+        return 2
+    return 1 if skipped else 0
+
+
+def _store(path: Path, contract: Contract) -> EpisodeStore:
+    if not (path / 'store.json').exists():
+        return EpisodeStore.create(path, contract, {'made_by': 'dp_ros import'})
+    store = EpisodeStore.open(path, writable=True)
+    if store.contract.hash != contract.hash:
+        found = store.contract
+        store.close()
+        raise StoreError(
+            f'{path}: its episodes are of contract {found.name!r} ({found.hash[:8]}), not of {contract.name!r} '
+            f'({contract.hash[:8]}); choose another --out'
+        )
+    return store
+
+
+def _imported(
+    tasks: Sequence[tuple[Any, ...]], processes: int
+) -> Iterator[tuple[Path, 'Future[ImportedBag]']]:
+    """Path and result of each bag, in order, with a progress bar."""
+    context = get_context('spawn')
+    shares, sizes = context.Array('d', max(1, len(tasks))), context.Array('q', max(1, len(tasks)))
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(shares, sizes))
+    bar = tqdm(
+        total=len(tasks),
+        unit='bag',
+        bar_format='{l_bar}{bar}| {n:.2f}/{total} bags [{elapsed}<{remaining}{postfix}]',
+    )
+    try:
+        waiting = deque((task[0], pool.submit(_import, i, task)) for i, task in enumerate(tasks))
+        began = time.monotonic()
+        while waiting:
+            wait([waiting[0][1]], timeout=0.5)
+            bar.n = min(sum(shares[:]), len(tasks))
+            bar.set_postfix_str(f'{sum(sizes[:]) / 1e6 / (time.monotonic() - began):.0f} MB/s', refresh=True)
+            if waiting[0][1].done():
+                yield waiting.popleft()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        bar.close()
+
+
+_shares: Any = None
+_sizes: Any = None
+
+
+def _start(shares: Any, sizes: Any) -> None:
+    # Ctrl-C reaches the whole process group; the parent alone decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    global _shares, _sizes
+    _shares, _sizes = shares, sizes
+
+
+def _import(number: int, task: tuple[Any, ...]) -> ImportedBag:
+    def progress(share: float, size: int) -> None:
+        _shares[number], _sizes[number] = share, size
+
+    try:
+        path, contract, binding, settings, staging, known = task
+        return import_bag(path, contract, binding, settings, staging, known, progress)
+    finally:
+        _shares[number] = 1.0
+
+
+def _print(done: Sequence[ImportedBag], skipped: Sequence[str], seconds: float, store: EpisodeStore) -> None:
+    for imported in done:
+        observations = sum(e['observations'] for e in imported.episodes)
+        length = sum(e['seconds'] for e in imported.episodes)
+        print(
+            f'{imported.name}: {len(imported.episodes)} episodes, {observations} observations, {length:.1f} s, '
+            f'{imported.size / 1e6:.0f} MB at {imported.size / 1e6 / max(imported.seconds, 1e-9):.0f} MB/s'
+        )
+        for note in imported.notes:
+            print(f'  {note}')
+    counters: Counter[str] = sum((i.counters for i in done), Counter())
+    if counters:
+        print('messages: ' + ', '.join(f'{name} {count}' for name, count in sorted(counters.items())))
+    for line in skipped:
+        print(f'skipped: {line}', file=sys.stderr)
+    print(
+        f'{store.path}: {len(store)} episodes, {len(done)} bags in {seconds:.1f} s, {len(skipped)} things skipped'
+    )
+
+
+def _write_report(path: Path, done: Sequence[ImportedBag], skipped: Sequence[str]) -> None:
+    data = {
+        'bags': [
+            {
+                'path': str(i.path), 'name': i.name, 'sha256': i.sha256, 'episodes': i.episodes, 'notes': i.notes,
+                'counters': dict(i.counters), 'bytes': i.size, 'wall_s': round(i.seconds, 3),
+            }
+            for i in done
+        ],
+        'skipped': list(skipped),
+    }  # fmt: skip
+    with whole_file(path, 'the report of the import') as beside:
+        beside.write_text(json.dumps(data, indent=1) + '\n')

@@ -1,0 +1,236 @@
+# Copyright 2026 The dp_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""One bag into episode files, message by message in the order of its log."""
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dp_ros.bags.episodes import Span, spans
+from dp_ros.bags.reader import Bag, open_bag
+from dp_ros.bags.topics import absolute, located
+from dp_ros.contract import Contract
+from dp_ros.contract.binding import Binding
+from dp_ros.data.bag_episodes import EpisodeBuilder, summary_of
+from dp_ros.data.episode_file import write_episode
+from dp_ros.errors import BagError, MessageError
+from dp_ros.observation.limits import ObservationLimits
+
+# How many kinds of trouble of one bag are told one by one.
+MOST_TROUBLES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportSettings:
+    """How bags are read.
+
+    Attributes:
+        namespace: of the binding's topics that have no leading slash.
+        episodes: 'auto', 'marks', 'gaps', 'whole', or the path of a list; see :func:`dp_ros.bags.episodes.spans`.
+        gap_ns: silence that ends an episode, for gaps.
+        outcomes: which episodes are taken; discarded ones never are.
+        limits: when an observation is refused.
+    """
+
+    namespace: str = ''
+    episodes: str = 'auto'
+    gap_ns: int = 1_000_000_000
+    outcomes: tuple[str, ...] = ('success', 'unmarked')
+    limits: ObservationLimits = field(default_factory=ObservationLimits)
+
+
+@dataclass
+class ImportedBag:
+    """What became of a bag.
+
+    Attributes:
+        path, name, sha256: of the bag; the hash is empty where it could not be opened.
+        files: of its episodes, in the order of their times.
+        episodes: what the report says of each.
+        skipped: what was left out, and why, with bag, topic and stamp.
+        notes: what is worth knowing, without anything being left out.
+        counters: messages and observations by what became of them.
+        size, seconds: bytes of messages that were read, and wall-clock time.
+    """
+
+    path: Path
+    name: str = ''
+    sha256: str = ''
+    files: list[Path] = field(default_factory=list)
+    episodes: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    counters: Counter[str] = field(default_factory=Counter)
+    size: int = 0
+    seconds: float = 0.0
+
+    def source(self, settings: ImportSettings) -> dict[str, Any]:
+        """Where its episodes come from, for the store."""
+        return {
+            'name': self.name,
+            'sha256': self.sha256,
+            'settings': {
+                'namespace': settings.namespace,
+                'episodes': settings.episodes,
+                'outcomes': list(settings.outcomes),
+            },
+        }
+
+
+def import_bag(
+    path: Path,
+    contract: Contract,
+    binding: Binding,
+    settings: ImportSettings,
+    staging: Path,
+    known: Collection[str] = (),
+    progress: Callable[[float, int], None] | None = None,
+) -> ImportedBag:
+    """Write the episodes of a bag as files in a folder of ``staging``.
+
+    Args:
+        path: of the bag.
+        contract: which fields the episodes shall have.
+        binding: which topics carry them.
+        settings: how.
+        staging: where the files go, on the store's disk.
+        known: hashes of bags that are imported already.
+        progress: called with the share of the bag's time that is done, and the bytes read.
+
+    Raises:
+        BagError, MismatchError, StoreError: nothing of the bag can be used, or it is known; nothing of it stays in
+            ``staging``.
+    """
+    began = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix='bag-', dir=staging))
+    done = ImportedBag(path)
+    try:
+        with open_bag(path) as bag:
+            done.name, done.sha256 = bag.name, bag.sha256()
+            if done.sha256 in known:
+                raise BagError(f'bag {bag.name!r} is in the store already')
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                reading = _Reading(bag, contract, binding, settings, folder, Path(scratch), done)
+                reading.run(progress)
+            # Damage inside a bag is found when it is read.
+            done.skipped += [f'bag {bag.name!r}: {problem}' for problem in bag.problems]
+        if not done.files:
+            raise BagError(
+                f'bag {done.name!r}: no episode in it: ' + ('; '.join(done.skipped) or 'it is empty')
+            )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    done.seconds = time.monotonic() - began
+    return done
+
+
+class _Reading:
+    """One pass over a bag."""
+
+    def __init__(
+        self,
+        bag: Bag,
+        contract: Contract,
+        binding: Binding,
+        settings: ImportSettings,
+        folder: Path,
+        scratch: Path,
+        done: ImportedBag,
+    ) -> None:
+        self._bag, self._settings, self._folder, self._done = bag, settings, folder, done
+        self._builder = builder = EpisodeBuilder(contract, binding, settings.limits, scratch)
+        self._contract = contract
+        wanted = {source.topic: source.type for source in builder.intake.sources}
+        wanted |= dict(builder.commands.topics)
+        self._places = located(bag, wanted, settings.namespace)
+        self._sources: dict[str, list[Any]] = {}
+        for source in builder.intake.sources:
+            self._sources.setdefault(source.topic, []).append(source)
+        self._troubles: Counter[str] = Counter()
+        self._first: dict[tuple[str, str], str] = {}
+
+    def run(self, progress: Callable[[float, int], None] | None) -> None:
+        bag, settings = self._bag, self._settings
+        cameras = [absolute(s.topic, settings.namespace) for s in self._builder.intake.sources]
+        present = [topic for topic in cameras if topic in bag.topics]
+        for span in spans(bag, settings.episodes, present, settings.gap_ns):
+            if span.outcome == 'discard' or span.outcome not in settings.outcomes:
+                self._done.notes.append(
+                    f'bag {bag.name!r}, episode {span.index}: left out, marked {span.outcome}'
+                )
+                self._done.counters[f'episodes_{span.outcome}'] += 1
+                continue
+            self._episode(span, progress)
+        for text, count in self._troubles.most_common(MOST_TROUBLES):
+            again = f' ({count} times)' if count > 1 else ''
+            self._done.skipped.append(f'bag {bag.name!r}, {text}{again}')
+        rest = len(self._troubles) - MOST_TROUBLES
+        if rest > 0:
+            self._done.skipped.append(f'bag {bag.name!r}: {rest} further kinds of trouble')
+        self._done.counters.update(self._builder.buffer.counters)
+
+    def _episode(self, span: Span, progress: Callable[[float, int], None] | None) -> None:
+        bag, builder, done = self._bag, self._builder, self._done
+        length = max(1, bag.end_ns - bag.start_ns)
+        for number, message in enumerate(bag.messages(self._places, span.start_ns, span.stop_ns)):
+            done.size += len(message.raw)
+            topic = self._places[message.topic]
+            try:
+                decoded = message.decode()
+                sources = self._sources.get(topic, ())
+                if not sources:
+                    builder.commands.put(topic, decoded, message.log_ns)
+                for source in sources:
+                    source.put(decoded, message.log_ns)
+                if sources:
+                    builder.observe(message.log_ns)
+            except (MessageError, BagError) as error:
+                self._trouble(message.topic, message.log_ns, str(error))
+            if progress is not None and number % 64 == 0:
+                progress((message.log_ns - bag.start_ns) / length, done.size)
+        count = 0
+        for episode in builder.finish(span.stop_ns):
+            summary = {'bag': bag.name, 'index': span.index, 'outcome': span.outcome} | dict(
+                summary_of(episode)
+            )
+            metadata = {
+                'bag': bag.name,
+                'bag_sha256': done.sha256,
+                'episode': str(span.index),
+                'outcome': span.outcome,
+                'success': str(span.outcome == 'success'),
+                'instruction': span.instruction,
+                'operator': span.operator,
+            }
+            file = self._folder / f'{span.index:06d}-{count}.safetensors'
+            done.files.append(file)
+            episode = replace(episode, metadata=metadata)
+            episode.check(self._contract, f'bag {bag.name!r}, episode {span.index}')
+            write_episode(episode, file)
+            done.episodes.append(summary | {'instruction': span.instruction})
+            count += 1
+        done.notes += [f'bag {bag.name!r}, episode {span.index}: {note}' for note in builder.notes]
+        builder.notes.clear()
+        refused = sum(builder.refused.values())
+        done.counters['observations_refused'] += refused
+        if not count:
+            why = '; '.join(f'{text} ({n} times)' for text, n in builder.refused.most_common(3))
+            done.skipped.append(
+                f'bag {bag.name!r}, episode {span.index} ({span.start_ns} ns): no observation in it'
+                + (f': {why}' if why else ': no message of its topics')
+            )
+        builder.refused.clear()
+
+    def _trouble(self, topic: str, log_ns: int, text: str) -> None:
+        """The first of a kind is told with its time; the kind is the text without numbers."""
+        kind = ''.join(c for c in text if not c.isdigit())
+        first = self._first.setdefault((topic, kind), f'topic {topic}, first at {log_ns} ns: {text}')
+        self._troubles[first] += 1
+        self._done.counters['unreadable_messages'] += 1
