@@ -29,6 +29,8 @@ from dp_ros.evaluation.statistics import percentiles
 POLICY, FULL, BASELINE = 'policy', 'full', 'baseline'
 MOST_WORST = 4
 WORST_APART_NS = 2_000_000_000
+# Errors that differ by less than this factor are called equal: a few episodes tell no more.
+TIE = 1.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,18 +85,23 @@ class Analysis:
 
     @property
     def verdict(self) -> tuple[bool | None, str]:
-        """Whether the policy beats every baseline (None: cannot be said), and the sentence for it."""
+        """Whether the policy beats every baseline (None: as good, or it cannot be said), and the sentence for it."""
         own, best = self.policy.executed.overall, self.best_baseline
         if not self.record.ticks:
             return None, 'no tick was made; the counters below say why'
         if not math.isfinite(own) or best is None:
             return None, 'nothing was commanded at the times of its chunks'
         other = best.executed.overall
+        named = f'{best.name}, off by {other:.3f} std'
+        if max(own, other) <= TIE * min(own, other):
+            return None, f'as close to what was commanded as the best baseline ({named}), not closer'
         if own < other:
-            times = f', {other / own:.1f} times as much' if own and other > 1.05 * own else ''
-            sentence = 'closer to what was commanded than every baseline; '
-            return True, f'{sentence}the best of them, {best.name}, is off by {other:.3f} std{times}'
-        return False, f'a baseline is closer to what was commanded: {best.name}, off by {other:.3f} std'
+            times = f', {other / own:.1f} times as much' if own else ''
+            return (
+                True,
+                f'closer to what was commanded than every baseline; the best of them is {named}{times}',
+            )
+        return False, f'a baseline is closer to what was commanded: {named}'
 
 
 def analyse(record: ReplayRecord, nearest: NearestDemonstration | None = None) -> Analysis:

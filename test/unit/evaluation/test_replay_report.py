@@ -43,6 +43,15 @@ def test_the_verdict_follows_from_the_table():
     assert '0.050' in text and '2.000' in text
 
 
+def test_a_policy_that_does_what_a_baseline_does_is_not_called_better():
+    record = synthetic_replay(ticks=20)
+    for tick in record.ticks:
+        tick.chunk = np.repeat(tick.measured[None], ROWS, axis=0) * 1.001
+    beats, sentence = analyse(record).verdict
+    assert beats is None
+    assert sentence.startswith('as close to what was commanded as the best baseline (hold position')
+
+
 def test_every_part_of_the_question_has_its_place():
     page = page_of(with_samples(synthetic_replay(off(0.1))))
     for words in (
