@@ -8,6 +8,7 @@ services and keys; each of these events is a mark (dp_ros.bags.marks) on ~/episo
 """
 
 import os
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -58,6 +59,7 @@ class RecordNode(Node):
         self._pool = ThreadPoolExecutor(_JPEG_THREADS, thread_name_prefix='jpeg')
         self._terminal, self._stack = Terminal(self.params.keyboard), ExitStack()
         self._queue: RecordQueue | None = None
+        self._latched_early = False
 
     def start(self) -> None:
         """Make the bag, then listen."""
@@ -103,8 +105,11 @@ class RecordNode(Node):
 
     def _record(self, stream: Stream, offered: Qos, raw: bytes) -> None:
         queue, now_ns = self._queue, self._now_ns()
-        # Before the first /clock there is no time to write down.
-        if queue is None or not now_ns or not queue.room(stream.topic, len(raw)):
+        if not now_ns:
+            # Before the first /clock there is no time to write down; what is latched must not be lost for that.
+            self._latched_early |= stream.latched
+            return
+        if queue is None or not queue.room(stream.topic, len(raw)):
             return
         row = Row(stream.topic, stream.kind, offered, raw, now_ns)
         jpeg = self.params.images == 'jpeg' and stream.kind == IMAGE_TYPE
@@ -145,13 +150,16 @@ class RecordNode(Node):
             raise Refused(self.failed or 'there is no time yet: nothing publishes /clock')
         self._mark(self._log.start(now_ns))
         if not self.params.between_episodes:
-            for stream in self._streams:
-                for raw in stream.kept:
-                    self._record(stream, stream.look(self), raw)
+            self._record_latched()
         missing = silent(self._streams)
         return f'episode {self._log.episode}: recording' + (
             f'; silent: {", ".join(missing)}' if missing else ''
         )
+
+    def _record_latched(self) -> None:
+        for stream in self._streams:
+            for raw in stream.kept:
+                self._record(stream, stream.look(self), raw)
 
     def _end_episode(self, name: str) -> str:
         now_ns, log = self._now_ns(), self._log
@@ -169,6 +177,9 @@ class RecordNode(Node):
         while key := self._terminal.key():
             self._on_key(key)
         self._find_extras()
+        if self._latched_early and self._now_ns():
+            self._latched_early = False
+            self._record_latched()
         limit_s = self.params.max_episode_s
         if self._log.recording and 0 < limit_s < (self._now_ns() - self._log.start_ns) / 1e9:
             self.get_logger().warning(
@@ -184,7 +195,7 @@ class RecordNode(Node):
         elif key in _KEYS:
             self._command(_KEYS[key])
         elif key == 'q':
-            os.kill(os.getpid(), 2)
+            os.kill(os.getpid(), signal.SIGINT)
 
     def _find_extras(self) -> None:
         for topic in list(self._awaited):

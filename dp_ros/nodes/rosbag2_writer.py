@@ -4,9 +4,9 @@
 """The same bag through rosbag2_py, for types of messages that only a distribution knows.
 
 rosbag2_py exists in ROS distributions only, so no test of this package runs this file: it follows rosbag2_py's
-sources from Jazzy on. What differs from :class:`dp_ros.bags.writer.BagWriter` by its nature: rosbag2 writes
-metadata.yaml when it closes, so outcomes stand in the marks alone; a chunk of 64 KiB and not a second is what a kill
-may cost; and nothing asks the disk to have it.
+sources from Jazzy on. By its nature it differs from :class:`dp_ros.bags.writer.BagWriter`: rosbag2 writes metadata.yaml
+when it closes, so outcomes stand in the marks alone, and a kill may cost custom_data and the last chunk of 64 KiB,
+whatever the time; and nothing asks the disk to have what was written.
 """
 
 from collections import Counter
@@ -23,7 +23,8 @@ from dp_ros.bags.marks import MARK_TYPE, Mark
 from dp_ros.bags.writer import offered_qos
 from dp_ros.errors import BagError
 
-_STORAGE_OPTIONS = 'compression: "Zstd"\ncompressionLevel: "Fastest"\nchunkSize: 65536\n'
+# Laid over the preset.
+_STORAGE_OPTIONS = 'chunkSize: 65536\n'
 
 
 class Rosbag2Writer:
