@@ -3,6 +3,8 @@
 
 """Serialized images as serialized JPEG images."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from rosbags.typesys import Stores, get_typestore
@@ -35,7 +37,7 @@ class JpegCompressor:
                 would do harm.
         """
         try:
-            image = self._store.deserialize_cdr(raw, IMAGE_TYPE)
+            image: Any = self._store.deserialize_cdr(raw, IMAGE_TYPE)
         except Exception as error:
             raise MessageError(f'{len(raw)} bytes are no {IMAGE_TYPE}: {error}') from error
         if not _eight_bits(image.encoding):

@@ -81,6 +81,6 @@ def _yaml(data: Any) -> str:
     return str(yaml.dump(data, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=2**16))
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML carries no types
     def ignore_aliases(self, data: Any) -> bool:
         return True
