@@ -17,12 +17,12 @@ sources = pytest.importorskip('launch.launch_description_sources', reason=_REASO
 pytest.importorskip('gym_aloha', reason='needs the extra sim')
 
 
-@pytest.mark.parametrize('name', ['bringup.launch.py', 'sim.launch.py'])
+@pytest.mark.parametrize('name', ['bringup.launch.py', 'sim.launch.py', 'replay.launch.py'])
 def test_a_launch_file_loads_and_describes_its_arguments(name):
     source = sources.PythonLaunchDescriptionSource(str(share_path('launch', name)))
     description = source.get_launch_description(launch.LaunchContext())
     arguments = {argument.name: argument.description for argument in description.get_launch_arguments()}
-    assert {'checkpoint', 'binding', 'dry_run', 'log_level'} <= set(arguments)
+    assert {'checkpoint', 'binding', 'namespace', 'log_level'} <= set(arguments)
     assert all(arguments.values())
 
 

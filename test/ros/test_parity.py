@@ -16,7 +16,10 @@ from bag_messages import SECOND_NS, TEXT, text_message
 
 from dp_ros.bags.marks import Mark
 from dp_ros.bags.reader import open_bag
+from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
+from dp_ros.data.episode_file import read_episode
+from dp_ros.data.importer import ImportSettings, import_bag
 from dp_ros.evaluation.replay import ReplaySettings, Stretch, replay
 from dp_ros.evaluation.replay_record import ReplayRecord
 from dp_ros.observation.observation_file import load_observation
@@ -140,6 +143,28 @@ def test_policy_node_sees_what_the_offline_replay_sees(offline, live):
     _, seen = live
     for tick in record.ticks:
         assert_same_observation(seen[tick.stamp_ns], expected[tick.stamp_ns])
+
+
+def test_the_import_stores_what_policy_node_saw(bag, binding, policy, live, tmp_path):
+    contract = Contract.from_json(policy / 'contract.json')
+    imported = import_bag(bag, contract, Binding.from_yaml(binding), ImportSettings(), tmp_path)
+    assert imported.skipped == []
+    record, seen = live
+    episodes = [read_episode(file, contract) for file in imported.files]
+    anchors = {int(stamp): (e, i) for e in episodes for i, stamp in enumerate(e.stamps_ns)}
+    compared = 0
+    for tick in record.ticks:
+        if tick.stamp_ns not in anchors:
+            # An anchor needs a label, and no command is known before the first one of an episode.
+            assert not any(e.stamps_ns[0] <= tick.stamp_ns <= e.stamps_ns[-1] for e in episodes)
+            continue
+        ours = seen[tick.stamp_ns]
+        episode, i = anchors[tick.stamp_ns]
+        np.testing.assert_array_equal(episode.proprio[i], ours.proprio)
+        for name, pixels in ours.images.items():
+            np.testing.assert_array_equal(episode.images[name][episode.image_index[name][i]], pixels)
+        compared += 1
+    assert compared >= len(record.ticks) - len(EPISODES_S)
 
 
 def test_its_chunks_are_those_of_the_offline_replay(offline, live):

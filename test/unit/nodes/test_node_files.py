@@ -13,6 +13,7 @@ import yaml
 pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS distribution, or the extra ros-jazzy')
 
 from dp_ros.nodes.params import ActionParams, PolicyParams, SimParams
+from dp_ros.nodes.play_params import EvaluatorParams, PlayParams
 from dp_ros.nodes.record_params import RecordParams
 from dp_ros.share import share_path
 
@@ -22,7 +23,9 @@ SCHEMAS = {
     'sim_node': SimParams,
     'record_node': RecordParams,
 }
-LAUNCH_FILES = ('bringup.launch.py', 'sim.launch.py', 'record.launch.py')
+# Tools have no YAML file: what they are asked for differs each time.
+TOOLS = (PlayParams, EvaluatorParams)
+LAUNCH_FILES = ('bringup.launch.py', 'sim.launch.py', 'record.launch.py', 'replay.launch.py')
 
 
 def parameters(node):
@@ -101,7 +104,7 @@ def test_every_file_of_a_launch_file_is_shipped(name):
 
 @pytest.mark.parametrize('name', LAUNCH_FILES)
 def test_a_launch_file_sets_only_parameters_that_its_nodes_declare(name):
-    declared = {field.name for schema in SCHEMAS.values() for field in dataclasses.fields(schema)}
+    declared = {field.name for schema in (*SCHEMAS.values(), *TOOLS) for field in dataclasses.fields(schema)}
     typed = {call.args[0].value for function, call in calls(name) if function == '_typed'}
     assert typed
     assert typed <= declared | {'use_sim_time'}
@@ -122,14 +125,23 @@ def test_every_argument_is_declared_and_used(name):
     assert declared == used | set(constants.get('PASSED_ON', ()))
 
 
-def test_what_the_simulation_passes_on_the_bringup_knows():
+@pytest.mark.parametrize(
+    ('name', 'fixed'), [('sim.launch.py', 'SIMULATED'), ('replay.launch.py', 'REPLAYED')]
+)
+def test_what_others_pass_on_the_bringup_knows(name, fixed):
     bringup = ast.parse(share_path('launch', 'bringup.launch.py').read_text())
     declared = next(
         {name for name, _, _ in ast.literal_eval(node.value)}
         for node in bringup.body
         if isinstance(node, ast.Assign) and node.targets[0].id == 'ARGUMENTS'
     )
-    text = share_path('launch', 'sim.launch.py').read_text()
-    fixed = ast.literal_eval(re.search(r'SIMULATED = (\{.*?\n\})', text, re.S).group(1))
+    text = share_path('launch', name).read_text()
+    given = set(ast.literal_eval(re.search(rf'{fixed} = (\{{.*?\n\}})', text, re.S).group(1)))
     passed = set(ast.literal_eval(re.search(r'PASSED_ON = (\(.*?\n?\))', text, re.S).group(1)))
-    assert passed | {'use_sim_time', 'frozen_camera_s', *fixed} <= declared
+    assert passed | {'use_sim_time', 'frozen_camera_s'} | given <= declared
+
+
+@pytest.mark.parametrize('schema', TOOLS)
+def test_every_parameter_of_a_tool_says_what_it_is(schema):
+    for field in dataclasses.fields(schema):
+        assert field.metadata['description'].endswith('.'), field.name
