@@ -19,6 +19,7 @@ from dp_ros import __version__
 from dp_ros.bags.episodes import Span, spans
 from dp_ros.bags.reader import Bag, open_bag
 from dp_ros.bags.topics import absolute
+from dp_ros.cli.replay_live import LiveReplay, replay_live
 from dp_ros.contract.binding import Binding
 from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.errors import ConfigError, MismatchError
@@ -80,6 +81,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='refuse a camera that sends the same pixels for so long; 0 for simulated cameras, which have no noise',
     )  # fmt: skip
     parser.add_argument('--device', default='cpu')
+    parser.add_argument(
+        '--live', action='store_true', help='through the real nodes, as processes, instead of without ROS'
+    )
+    parser.add_argument('--rate', type=float, default=1.0, help='live: seconds of the bag a second')
+    parser.add_argument(
+        '--lockstep',
+        action='store_true',
+        help='live: wait for each chunk; then they are those of the offline replay',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,8 +101,10 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(
                 f'--{name.replace("_", "-")} must be at least {least}, got {getattr(args, name)}'
             )
-    binding = Binding.from_yaml(_binding_path(args.binding))
     titles = _titles(args.checkpoint)
+    if args.live:
+        return _live(args, titles)
+    binding = Binding.from_yaml(_binding_path(args.binding))
     policies = {
         title: load_checkpoint(path, args.device) for title, path in zip(titles, args.checkpoint, strict=True)
     }
@@ -135,6 +147,28 @@ def run(args: argparse.Namespace) -> int:
     print(page)
     incomplete = any(not r.ticks or r.unreadable for r in records)
     return int(left_out or incomplete or bool(problems))
+
+
+def _live(args: argparse.Namespace, titles: Sequence[str]) -> int:
+    if len(titles) != 1 or args.namespace or args.device != 'cpu':
+        raise ConfigError(
+            '--live takes one checkpoint, no --namespace, and the CPU; see launch/replay.launch.py'
+        )
+    return replay_live(
+        LiveReplay(
+            bag=args.bag,
+            checkpoint=args.checkpoint[0],
+            binding=str(_binding_path(args.binding).resolve()),
+            out=args.out,
+            title=titles[0],
+            seed=args.seed,
+            rate=args.rate,
+            lockstep=args.lockstep,
+            start_s=args.start,
+            duration_s=args.duration or 0.0,
+            frozen_camera_s=args.frozen_camera_s,
+        )
+    )
 
 
 def _report(args: argparse.Namespace, records: Sequence[ReplayRecord]) -> tuple[Path, list[Analysis]]:
