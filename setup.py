@@ -58,7 +58,7 @@ setup(
         'numpy>=1.26,<3',
         'opencv-python-headless>=4.8,<5',
         'pyyaml>=6.0',
-        'rosbags>=0.11',
+        'rosbags>=0.11,<0.12',  # its MCAP writer is extended from inside
         'ruckig>=0.14,<1',
         'safetensors>=0.4.3',
         'scipy>=1.11,<2',
