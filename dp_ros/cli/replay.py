@@ -22,7 +22,7 @@ from dp_ros.bags.topics import absolute
 from dp_ros.cli.replay_live import LiveReplay, replay_live
 from dp_ros.contract.binding import Binding
 from dp_ros.data.episode_store import EpisodeStore
-from dp_ros.errors import ConfigError, MismatchError
+from dp_ros.errors import ConfigError, MismatchError, StoreError
 from dp_ros.evaluation.replay import ReplaySettings, Stretch, replay
 from dp_ros.evaluation.replay_analysis import Analysis
 from dp_ros.evaluation.replay_baselines import NearestDemonstration
@@ -175,7 +175,10 @@ def _report(args: argparse.Namespace, records: Sequence[ReplayRecord]) -> tuple[
     nearest = None
     if args.store is not None:
         with EpisodeStore.open(args.store) as store:
-            nearest = NearestDemonstration(store.contract, store, records[0].provenance['bag sha256'])
+            try:
+                nearest = NearestDemonstration(store.contract, store, records[0].provenance['bag sha256'])
+            except StoreError as error:
+                print(f'{args.store}: {error}; that row is left out', file=sys.stderr)
     analyses = analyses_of(records, nearest)
     videos = {}
     for analysis in [] if args.no_video else analyses:

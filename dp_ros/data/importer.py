@@ -153,6 +153,7 @@ class _Reading:
         self._sources: dict[str, list[Any]] = {}
         for source in builder.intake.sources:
             self._sources.setdefault(source.topic, []).append(source)
+        self._command_topics = {topic for topic, _ in builder.commands.topics}
         self._troubles: Counter[str] = Counter()
         self._first: dict[tuple[str, str], str] = {}
 
@@ -185,7 +186,7 @@ class _Reading:
             try:
                 decoded = message.decode()
                 sources = self._sources.get(topic, ())
-                if not sources:
+                if topic in self._command_topics:
                     builder.commands.put(topic, decoded, message.log_ns)
                 for source in sources:
                     source.put(decoded, message.log_ns)

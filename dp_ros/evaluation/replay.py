@@ -15,9 +15,9 @@ from functools import cached_property
 import numpy as np
 
 from dp_ros.bags.reader import Bag, BagMessage
-from dp_ros.bags.topics import absolute
+from dp_ros.bags.topics import located
 from dp_ros.contract.binding import Binding
-from dp_ros.errors import BagError, MessageError, MismatchError, StaleObservationError
+from dp_ros.errors import BagError, MessageError, StaleObservationError
 from dp_ros.evaluation.replay_assembly import Predicted, fill, new_record, skipped_ticks
 from dp_ros.evaluation.replay_record import Floats, ReplayRecord
 from dp_ros.evaluation.replay_witness import WitnessBuffer
@@ -99,15 +99,17 @@ def replay(
     witness = WitnessBuffer(contract, settings.limits, frame_every_ns)
     intake = Intake(contract, binding, witness)
     commands = CommandStream(contract, binding.action_sources())
-    require_topics(bag, intake, commands, settings.namespace)
+    wanted = {source.topic: source.type for source in intake.sources} | dict(commands.topics)
+    places = located(bag, wanted, settings.namespace)
     record = new_record(controller, title or contract.name, checkpoint, str(bag.path))
     run = _Run(controller, witness, settings, record)
     sources: dict[str, list[Source]] = {}
     for source in intake.sources:
-        sources.setdefault(absolute(source.topic, settings.namespace), []).append(source)
-    command_topics = {absolute(topic, settings.namespace): topic for topic, _ in commands.topics}
-    for number, message in enumerate(bag.messages(sources.keys() | command_topics.keys(), start_ns, stop_ns)):
-        run.take(message, sources.get(message.topic, ()), commands, command_topics.get(message.topic))
+        sources.setdefault(source.topic, []).append(source)
+    command_topics = {topic for topic, _ in commands.topics}
+    for number, message in enumerate(bag.messages(places, start_ns, stop_ns)):
+        topic = places[message.topic]
+        run.take(message, sources.get(topic, ()), commands, topic if topic in command_topics else None)
         if progress is not None and number % 64 == 0:
             progress((message.log_ns - start_ns) / max(1, stop_ns - start_ns), len(run.predicted))
     if commands.missing:
@@ -123,28 +125,6 @@ def replay(
     record.stale.update(run.refused.values())
     record.skipped.update(skipped_ticks(record, run.refused))
     return record
-
-
-def require_topics(bag: Bag, intake: Intake, commands: CommandStream, namespace: str) -> None:
-    """Refuse a bag that lacks a topic, or has it with another type.
-
-    Raises:
-        MismatchError: lists every difference.
-    """
-    wanted = {source.topic: source.type for source in intake.sources} | dict(commands.topics)
-    differences = []
-    for topic, kind in wanted.items():
-        name = absolute(topic, namespace)
-        found = bag.topics.get(name)
-        if found is None:
-            others = [t for t, info in bag.topics.items() if info.type == kind]
-            differences.append(f'topic {name} ({kind}) is not in the bag; of that type it has {others}')
-        elif found.type != kind:
-            differences.append(f'topic {name} is {kind} in the binding, {found.type} in the bag')
-        elif found.problem:
-            differences.append(f'topic {name}: {found.problem}')
-    if differences:
-        raise MismatchError(f'bag {bag.name!r} does not fit the binding:\n  ' + '\n  '.join(differences))
 
 
 class _Run:

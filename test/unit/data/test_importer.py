@@ -59,6 +59,26 @@ def test_observations_are_those_of_the_live_code(tmp_path):
             np.testing.assert_array_equal(episode.images[name][episode.image_index[name][i]], pixels)
 
 
+def test_a_recorder_may_have_compressed_the_images(tmp_path):
+    """record_node puts JPEGs on a topic beside; lossless here, so that the pixels must be the same."""
+    compressed = [MadeCamera(f'{c.topic}/compressed', size=c.size, encoding='png') for c in CAMERAS.values()]
+    raw = [MadeCamera(c.topic, size=c.size) for c in CAMERAS.values()]
+    (tmp_path / 'other').mkdir()
+    _, (one,) = imported(tmp_path, Plan(cameras=compressed))
+    _, (other,) = imported(tmp_path / 'other', Plan(cameras=raw))
+    np.testing.assert_array_equal(one.stamps_ns, other.stamps_ns)
+    for name in CAMERAS:
+        np.testing.assert_array_equal(one.images[name], other.images[name])
+
+
+def test_what_was_measured_may_be_what_was_commanded(tmp_path):
+    """Kinesthetic teaching: the joint states are observation and label at once."""
+    binding = example_binding(made=CAMERAS, actions=[{'topic': '/joint_states', 'type': JOINT_STATE}])
+    _, (episode,) = imported(tmp_path, Plan(cameras=PLAN.cameras, commands=()), binding)
+    wanted = np.stack([curve(n, episode.command_stamps_ns) for n in CONTRACT.joint_names], axis=1)
+    np.testing.assert_allclose(episode.commands, wanted, atol=1e-3)
+
+
 def test_every_frame_is_kept_once(tmp_path):
     _, (episode,) = imported(tmp_path)
     for name, frames in episode.images.items():
