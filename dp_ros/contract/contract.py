@@ -19,6 +19,8 @@ from dp_ros.contract.timing import Timing
 from dp_ros.errors import ContractError
 
 VERSION = 1
+# What may tell a policy what to do: a text, or a picture of the end, by the contract's first camera.
+GOAL_KINDS = ('instruction', 'image')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,18 +35,28 @@ class Contract:
         embodiment: the arms.
         cameras: the cameras, in the order in which their tokens stand.
         timing: horizons and period.
+        goals: what may tell the policy what to do, of GOAL_KINDS; none for a policy of one task.
     """
 
     name: str
     embodiment: Embodiment
     cameras: tuple[Camera, ...]
     timing: Timing
+    goals: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'cameras', tuple(self.cameras))
         names = [c.name for c in self.cameras]
         if len(set(names)) != len(names):
             raise ContractError(f'contract {self.name!r}: camera names must be unique, got {names}')
+        object.__setattr__(self, 'goals', tuple(self.goals))
+        illegal = [goal for goal in self.goals if goal not in GOAL_KINDS]
+        if illegal or len(set(self.goals)) != len(self.goals):
+            raise ContractError(
+                f'contract {self.name!r}: goals must be of {GOAL_KINDS}, each at most once, got {self.goals}'
+            )
+        if 'image' in self.goals and not self.cameras:
+            raise ContractError(f"contract {self.name!r}: the goal 'image' needs a camera")
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -52,8 +64,11 @@ class Contract:
         return self.embodiment.joint_names
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON or YAML."""
-        return {'dp_contract': VERSION, **json.loads(json.dumps(dataclasses.asdict(self)))}
+        """Plain data, ready for JSON or YAML; without what is empty, so that the hash of older contracts stays."""
+        data = json.loads(json.dumps(dataclasses.asdict(self)))
+        if not self.goals:
+            del data['goals']
+        return {'dp_contract': VERSION, **data}
 
     def to_json(self) -> str:
         """Human-readable JSON that :meth:`from_json` reads back to an equal contract."""
@@ -74,7 +89,7 @@ class Contract:
         version = data.pop('dp_contract', None)
         if version != VERSION:
             raise ContractError(f'{where}: dp_contract must be {VERSION}, got {version!r}')
-        keys = _checked(data, {'name', 'embodiment', 'cameras', 'timing'}, set(), where)
+        keys = _checked(data, {'name', 'embodiment', 'cameras', 'timing'}, {'goals'}, where)
         arms = []
         body = _checked(keys['embodiment'], {'arms'}, set(), f'{where}.embodiment')
         for i, arm in enumerate(_list(body['arms'], f'{where}.embodiment.arms')):
@@ -109,6 +124,7 @@ class Contract:
             embodiment=Embodiment(arms=tuple(arms)),
             cameras=tuple(cameras),
             timing=Timing(**timing),
+            goals=tuple(_list(keys.get('goals', []), f'{where}.goals')),
         )
 
     @classmethod
