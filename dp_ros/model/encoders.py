@@ -52,6 +52,8 @@ class SpatialSoftmax(nn.Module):
 class CameraEncoder(nn.Module):
     """A small GroupNorm ResNet with spatial softmax; its K points are dealt out to a few tokens."""
 
+    CHANNELS = 64
+
     def __init__(self, width: int, points: int, tokens: int):
         super().__init__()
         if points % tokens:
@@ -69,11 +71,29 @@ class CameraEncoder(nn.Module):
         self.pool = SpatialSoftmax(64, points)
         self.project = nn.Linear(3 * points // tokens, tokens * width)
 
-    def forward(self, image_BHWC: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 RGB to (B, tokens, D)."""
+    @staticmethod
+    def film(width: int) -> nn.Linear:
+        """What turns a condition (B, D) into the modulation of :meth:`forward`: none at initialisation."""
+        layer = nn.Linear(width, 4 * CameraEncoder.CHANNELS)
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        return layer
+
+    def forward(self, image_BHWC: Tensor, film_BM: Tensor | None = None) -> Tensor:
+        """(B, H, W, 3) uint8 RGB to (B, tokens, D).
+
+        ``film_BM`` (M = 4 C) scales and shifts the channels before and after the residual block (FiLM, Perez et al.,
+        arXiv 1709.07871).
+        """
         weight = self.project.weight
         x_BCHW = image_BHWC.permute(0, 3, 1, 2).to(weight.dtype) / 127.5 - 1.0
-        points_BKv = self.pool(self.trunk(x_BCHW)).to(weight.dtype)
+        if film_BM is None:
+            x_BCHW = self.trunk(x_BCHW)
+        else:
+            scale, shift, scale_after, shift_after = film_BM[..., None, None].chunk(4, dim=1)
+            x_BCHW = self.trunk[:-1](x_BCHW) * (1 + scale) + shift
+            x_BCHW = self.trunk[-1](x_BCHW) * (1 + scale_after) + shift_after
+        points_BKv = self.pool(x_BCHW).to(weight.dtype)
         groups_BGv = points_BKv.unflatten(1, (self.tokens, -1)).flatten(2)  # (B, G, 3K/G)
         # Each group of points has its own projection: a grouped linear layer as one batched product.
         w_GDv = weight.unflatten(0, (self.tokens, -1))

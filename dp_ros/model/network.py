@@ -18,11 +18,16 @@ from dp_ros.model.attention import KeyValue
 from dp_ros.model.blocks import Block, OutputHead
 from dp_ros.model.embeddings import SigmaEmbedding
 from dp_ros.model.encoders import CameraEncoder, VectorEncoder
+from dp_ros.model.goals import GoalEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """Sizes that an experiment chooses; the contract gives the rest."""
+    """Sizes that an experiment chooses; the contract gives the rest.
+
+    Attributes:
+        goal_film: the goal also modulates what the cameras' trunks look for (FiLM), for tasks that share one picture.
+    """
 
     width: int = 192
     depth: int = 4
@@ -31,7 +36,7 @@ class NetworkConfig:
     actions_per_token: int = 4
     camera_points: int = 64
     camera_tokens: int = 4
-    goal_dim: int = 0
+    goal_film: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Network(nn.Module):
         action_dim: A; P = actions_per_token * A.
         pred_horizon: Tp; T = Tp / actions_per_token.
         obs_horizon: To.
+        goals: kinds of goals that it takes; the goal's token is the last one of the context.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class Network(nn.Module):
         action_dim: int,
         pred_horizon: int,
         obs_horizon: int,
+        goals: tuple[str, ...] = (),
     ):
         super().__init__()
         if pred_horizon % config.actions_per_token:
@@ -101,9 +108,8 @@ class Network(nn.Module):
             {name: CameraEncoder(width, config.camera_points, config.camera_tokens) for name in cameras}
         )
         self.proprio_encoder = VectorEncoder(proprio_dim, width)
-        self.goal_encoder = VectorEncoder(config.goal_dim, width) if config.goal_dim else None
         tokens_per_step = len(cameras) * config.camera_tokens + 1
-        self.num_context = obs_horizon * tokens_per_step + (1 if config.goal_dim else 0)
+        self.num_context = obs_horizon * tokens_per_step + (1 if goals else 0)
         self.context_position = nn.Parameter(0.02 * torch.randn(self.num_context, width))
         self.context_norm = nn.LayerNorm(width, eps=1e-6)
         self.summary = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
@@ -117,12 +123,20 @@ class Network(nn.Module):
             [Block(width, config.heads, config.mlp_ratio) for _ in range(config.depth)]
         )
         self.head = OutputHead(width, self.token_dim)
+        # After everything else: a fresh network with modulation equals the one without.
+        self.goals = GoalEncoder(width, config.camera_points, goals) if goals else None
+        self.goal_summary = nn.Linear(width, width) if goals else None
+        if config.goal_film and not goals:
+            raise ValueError('goal_film needs a contract with goals')
+        self.goal_films = nn.ModuleDict(
+            {name: CameraEncoder.film(width) for name in cameras} if config.goal_film else {}
+        )
 
     def encode(
         self,
         proprio_BOS: Tensor,
         images: Mapping[str, Tensor],
-        goal_BG: Tensor | None = None,
+        goal_BD: Tensor | None = None,
         valid_BN: Tensor | None = None,
     ) -> Context:
         """Encode one observation per row.
@@ -130,21 +144,33 @@ class Network(nn.Module):
         Args:
             proprio_BOS: normalised joint positions.
             images: camera name to (B, O, H, W, 3) uint8.
-            goal_BG: goal vector; required if and only if the network was built with ``goal_dim``.
+            goal_BD: tokens of :class:`GoalEncoder`; required if and only if the network was built with goals. Where
+                it has k times as many rows as there are observations, so has the context: the observations once with
+                each B goals. They are encoded once, unless the goal modulates the cameras.
             valid_BN: False hides a context token. Order: for each observation step the cameras' tokens, then
                 proprioception; the goal last.
         """
+        if (goal_BD is None) != (self.goals is None):
+            raise ValueError(
+                'this network was built with a goal and got none' if self.goals else 'no goals here'
+            )
+        if goal_BD is not None and self.goal_films:
+            times = len(goal_BD) // len(proprio_BOS)
+            proprio_BOS = proprio_BOS.repeat(times, 1, 1)
+            images = {name: image.repeat(times, 1, 1, 1, 1) for name, image in images.items()}
         batch, steps = proprio_BOS.shape[:2]
         groups = []  # per observation step: (B, O, tokens, D)
         for name in self.cameras:
-            tokens = self.camera_encoders[name](images[name].flatten(0, 1))
+            film = None
+            if goal_BD is not None and name in self.goal_films:
+                film = self.goal_films[name](goal_BD).repeat_interleave(steps, dim=0)
+            tokens = self.camera_encoders[name](images[name].flatten(0, 1), film)
             groups.append(tokens.unflatten(0, (batch, steps)))
         groups.append(self.proprio_encoder(proprio_BOS)[:, :, None])
         tokens_BND = torch.cat(groups, dim=2).flatten(1, 2)
-        if self.goal_encoder is not None:
-            if goal_BG is None:
-                raise ValueError('this network was built with a goal and got none')
-            tokens_BND = torch.cat([tokens_BND, self.goal_encoder(goal_BG)[:, None]], dim=1)
+        if goal_BD is not None:
+            tokens_BND = tokens_BND.repeat(len(goal_BD) // batch, 1, 1)
+            tokens_BND = torch.cat([tokens_BND, goal_BD[:, None].to(tokens_BND.dtype)], dim=1)
         tokens_BND = self.context_norm(tokens_BND + self.context_position)  # (B, N, D)
         if valid_BN is None:
             mean_BD = tokens_BND.mean(dim=1)
@@ -152,7 +178,11 @@ class Network(nn.Module):
             weight_BN1 = valid_BN[..., None].to(tokens_BND.dtype)
             mean_BD = (tokens_BND * weight_BN1).sum(dim=1) / weight_BN1.sum(dim=1).clamp(min=1)
         keys_values = tuple(block.context_keys_values(tokens_BND) for block in self._blocks())
-        return Context(tokens_BND, valid_BN, self.summary(mean_BD), keys_values)
+        summary_BD = self.summary(mean_BD)
+        if self.goal_summary is not None:
+            # The goal is one token of many, and what is to be done depends on it most: it has a way of its own.
+            summary_BD = summary_BD + self.goal_summary(goal_BD)
+        return Context(tokens_BND, valid_BN, summary_BD, keys_values)
 
     def forward(
         self, x_BTP: Tensor, sigma_BT: Tensor, context: Context, action_valid_BTP: Tensor | None = None

@@ -74,8 +74,12 @@ class PolicyConfig:
     def from_dict(cls, data: object, where: str = 'config') -> 'PolicyConfig':
         """Strictly from plain data."""
         keys = check_keys(data, {'network', 'diffusion', 'control', 'provenance'}, where)
+        network = keys.get('network', {})
+        if isinstance(network, Mapping) and network.get('goal_dim') == 0:
+            # Written by every version before goals had encoders, and never anything else than 0.
+            network = {key: value for key, value in network.items() if key != 'goal_dim'}
         return cls(
-            network=build(NetworkConfig, keys.get('network', {}), f'{where}.network'),
+            network=build(NetworkConfig, network, f'{where}.network'),
             diffusion=build(DiffusionConfig, keys.get('diffusion', {}), f'{where}.diffusion'),
             control=build(ControlConfig, keys.get('control', {}), f'{where}.control'),
             provenance=dict(keys.get('provenance', {})),

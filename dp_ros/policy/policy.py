@@ -121,4 +121,5 @@ def build_network(contract: Contract, config: PolicyConfig) -> Network:
         action_dim=len(contract.joint_names),
         pred_horizon=contract.timing.pred_horizon,
         obs_horizon=contract.timing.obs_horizon,
+        goals=contract.goals,
     )

@@ -10,9 +10,7 @@ from dp_ros.model.attention import Attention
 from dp_ros.model.blocks import Block
 from dp_ros.model.network import Network, NetworkConfig
 
-CONFIG = NetworkConfig(
-    width=32, depth=2, heads=4, actions_per_token=2, camera_points=8, camera_tokens=2, goal_dim=5
-)
+CONFIG = NetworkConfig(width=32, depth=2, heads=4, actions_per_token=2, camera_points=8, camera_tokens=2)
 
 
 def make(config=CONFIG, seed=0, **changes):
@@ -23,6 +21,7 @@ def make(config=CONFIG, seed=0, **changes):
         'action_dim': 3,
         'pred_horizon': 8,
         'obs_horizon': 2,
+        'goals': ('instruction',),
     }
     network = Network(config, **(sizes | changes)).eval()
     with torch.no_grad():  # open all zero-initialised gates
@@ -40,7 +39,7 @@ def inputs(batch=2, seed=1):
     return {
         'proprio_BOS': torch.randn(batch, 2, 6, generator=generator),
         'images': {'top': image(), 'wrist': image()},
-        'goal_BG': torch.randn(batch, 5, generator=generator),
+        'goal_BD': torch.randn(batch, 32, generator=generator),
     }
 
 
@@ -60,7 +59,13 @@ def test_fresh_block_is_the_identity():
 
 def test_fresh_network_predicts_zero_whatever_it_sees():
     network = Network(
-        CONFIG, cameras=('top', 'wrist'), proprio_dim=6, action_dim=3, pred_horizon=8, obs_horizon=2
+        CONFIG,
+        cameras=('top', 'wrist'),
+        proprio_dim=6,
+        action_dim=3,
+        pred_horizon=8,
+        obs_horizon=2,
+        goals=('instruction',),
     )
     assert torch.count_nonzero(network(*noisy(), network.encode(**inputs()))) == 0
 
@@ -154,7 +159,7 @@ def _row(index):
     return {
         'proprio_BOS': seen['proprio_BOS'][index : index + 1],
         'images': {k: v[index : index + 1] for k, v in seen['images'].items()},
-        'goal_BG': seen['goal_BG'][index : index + 1],
+        'goal_BD': seen['goal_BD'][index : index + 1],
     }
 
 
