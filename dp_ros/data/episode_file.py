@@ -5,15 +5,18 @@
 
 Mapped arrays cost memory only while they are looked at, and the system takes it back when it is short: a store may be
 larger than memory. Safetensors maps a file for torch alone (its NumPy reader copies), and holds no descriptor open.
+Writing is our own, because safetensors' copies all arrays into memory first.
 """
 
 import json
+import mmap
 import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from dp_ros.contract import Contract
 from dp_ros.data.episode import Episode
@@ -21,11 +24,19 @@ from dp_ros.errors import StoreError
 from dp_ros.whole_file import whole_file
 
 VERSION = '2'
+# By safetensors' names, all that an episode has.
+DTYPES: dict[str, np.dtype[Any]] = {
+    'I64': np.dtype('<i8'),
+    'I32': np.dtype('<i4'),
+    'F32': np.dtype('<f4'),
+    'U8': np.dtype('u1'),
+}
+BLOCK = 1 << 20
 _DAMAGE = (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError)
 
 
 def write_episode(episode: Episode, path: Path) -> None:
-    """Write the file whole or not at all; arrays that are mapped from other files are not copied into memory.
+    """Write the file whole or not at all; arrays that are mapped from other files are not taken into memory.
 
     Args:
         episode: checked by the caller.
@@ -34,14 +45,21 @@ def write_episode(episode: Episode, path: Path) -> None:
     Raises:
         StoreError: there is no space left, or it cannot be written otherwise.
     """
-    tensors = {name: np.ascontiguousarray(value) for name, value in episode.tensors().items()}
+    tensors = episode.tensors()
     metadata = json.dumps(episode.metadata, sort_keys=True)
-    header = {'dp_episode': VERSION, 'metadata': metadata, 'crc32': _checksum(tensors, metadata)}
-    with whole_file(path, 'this episode of the store') as beside:
-        try:
-            save_file(tensors, beside, header)
-        except SafetensorError as error:  # stands for a full disk as well
-            raise OSError(str(error)) from error
+    texts = {'dp_episode': VERSION, 'metadata': metadata, 'crc32': f'{0:08x}'}
+    places, header = _layout(tensors, texts)
+    crc32 = zlib.crc32(metadata.encode())
+    with whole_file(path, 'this episode of the store') as beside, beside.open('wb') as file:
+        # In the order of the checksum; the header, which holds it, goes last.
+        for name in sorted(tensors):
+            crc32 = zlib.crc32(name.encode(), crc32)
+            file.seek(len(header) + places[name])
+            for block in _blocks(tensors[name]):
+                crc32 = zlib.crc32(block, crc32)
+                file.write(block)
+        file.seek(0)
+        file.write(_layout(tensors, texts | {'crc32': f'{crc32:08x}'})[1])
 
 
 def read_episode(path: Path, contract: Contract) -> Episode:
@@ -65,17 +83,35 @@ def read_episode(path: Path, contract: Contract) -> Episode:
         if version == '1':
             episode = Episode.regular(contract.timing, images=images, metadata=header, **tensors)
         else:
-            index = {
-                name[12:]: tensors.pop(name) for name in list(tensors) if name.startswith('image_index.')
-            }
-            metadata = json.loads(header['metadata'])
-            episode = Episode(images=images, image_index=index, metadata=metadata, **tensors)
+            episode = _episode(images, tensors, header['metadata'])
     except FileNotFoundError as error:
         raise StoreError(f'{path}: cannot be read: {error.strerror or error}') from error
     except _DAMAGE as error:
         raise StoreError(f'{path}: damaged, not an episode: {error}') from error
     episode.check(contract, str(path))
     return episode
+
+
+def check_new_file(path: Path, contract: Contract) -> None:
+    """Raise :class:`StoreError` if a file that :func:`write_episode` has just made does not satisfy the contract.
+
+    Frames are looked at no more than their shapes: they would come from the system's cache, not from the disk.
+    """
+    try:
+        with safe_open(path, 'np') as file:
+            header, names = file.metadata() or {}, list(file.offset_keys())
+            images = {name[7:]: file.get_slice(name) for name in names if name.startswith('images.')}
+            frames = {
+                camera: np.broadcast_to(np.zeros((), DTYPES[tensor.get_dtype()]), tensor.get_shape())
+                for camera, tensor in images.items()
+            }
+            tensors = {name: file.get_tensor(name) for name in names if not name.startswith('images.')}
+        if header.get('dp_episode') != VERSION:
+            raise StoreError(f'{path}: not an episode of version {VERSION}')
+        episode = _episode(frames, tensors, header['metadata'])
+    except _DAMAGE as error:
+        raise StoreError(f'{path}: damaged, not an episode: {error}') from error
+    episode.check(contract, str(path))
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -96,3 +132,43 @@ def _checksum(tensors: dict[str, np.ndarray], metadata: str) -> str:
     for name in sorted(tensors):
         value = zlib.crc32(np.ascontiguousarray(tensors[name]).data, zlib.crc32(name.encode(), value))
     return f'{value:08x}'
+
+
+def _episode(images: dict[str, np.ndarray], tensors: dict[str, np.ndarray], metadata: str) -> Episode:
+    """Of version 2, from what its file holds."""
+    index = {name[12:]: tensors.pop(name) for name in list(tensors) if name.startswith('image_index.')}
+    return Episode(images=images, image_index=index, metadata=json.loads(metadata), **tensors)
+
+
+def _layout(tensors: Mapping[str, np.ndarray], texts: Mapping[str, str]) -> tuple[dict[str, int], bytes]:
+    """Where each array begins behind the header, and the header: see https://github.com/huggingface/safetensors."""
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    entries: dict[str, object] = {'__metadata__': dict(texts)}
+    places, end = {}, 0
+    # Wide numbers first, so that all are aligned.
+    for name in sorted(tensors, key=lambda name: (-tensors[name].itemsize, name)):
+        value = tensors[name]
+        places[name], begin, end = end, end, end + value.nbytes
+        entries[name] = {'dtype': names[value.dtype], 'shape': value.shape, 'data_offsets': (begin, end)}
+    text = json.dumps(entries, separators=(',', ':')).encode()
+    text += b' ' * (-len(text) % 8)
+    return places, len(text).to_bytes(8, 'little') + text
+
+
+def _blocks(array: np.ndarray) -> Iterator[memoryview]:
+    """The bytes of an array, a MiB at a time; those of a mapped file are read, so that its pages do not become ours."""
+    if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
+        block = memoryview(bytearray(BLOCK))
+        with open(array.filename, 'rb', buffering=0) as file:
+            file.seek(array.offset)
+            left = array.nbytes
+            while left:
+                size = file.readinto(block[: min(left, BLOCK)])
+                if not size:
+                    raise OSError(f'{array.filename} is too short')
+                yield block[:size]
+                left -= size
+        return
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    for begin in range(0, len(flat), BLOCK):
+        yield flat[begin : begin + BLOCK].data

@@ -21,7 +21,7 @@ from typing import Any
 
 from dp_ros.contract import Contract
 from dp_ros.data.episode import Episode
-from dp_ros.data.episode_file import read_episode, read_metadata, write_episode
+from dp_ros.data.episode_file import check_new_file, read_episode, read_metadata, write_episode
 from dp_ros.data.store_index import StoreIndex
 from dp_ros.errors import StoreError
 from dp_ros.whole_file import flush, whole_file
@@ -210,7 +210,7 @@ class EpisodeStore:
             episode.check(self.contract, str(path))
             write_episode(episode, path)
             return
-        read_episode(episode, self.contract)
+        check_new_file(episode, self.contract)
         try:
             os.replace(episode, path)
             flush(path.parent)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from dp_ros.contract import Contract
 from dp_ros.errors import MessageError, StaleObservationError
 from dp_ros.observation.camera_stream import FrozenWatch, Image, LazyFrame
+from dp_ros.observation.joint_streams import JointStreams
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation import Observation
 from dp_ros.observation.stream_buffer import Pushed, StreamBuffer
@@ -43,10 +44,9 @@ class ObservationBuffer:
             c.name: StreamBuffer[LazyFrame](horizon + limits.max_camera_skew_ns, jump)
             for c in contract.cameras
         }
-        # One stream per joint: a message may carry one arm, both, or a single gripper.
         horizon += limits.max_joint_age_ns + limits.joint_gap_ns
-        self._joints = [StreamBuffer[float](horizon, jump) for _ in contract.joint_names]
-        self._name_maps: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+        self._joints = JointStreams(len(contract.joint_names), horizon, jump)
+        self._name_maps: dict[tuple[str, ...], tuple[tuple[int, ...], npt.NDArray[np.intp]]] = {}
         self._frozen = {c.name: FrozenWatch() for c in contract.cameras}
 
     def push_joints(self, stamp_ns: int, names: Sequence[str], positions: npt.ArrayLike) -> None:
@@ -61,23 +61,17 @@ class ObservationBuffer:
         if len(values) != len(names):
             self._count('malformed.joints')
             raise MessageError(f'joint state: {len(names)} names, {len(values)} positions')
-        pairs = self._pairs(tuple(names))
-        bad = [names[i] for _, i in pairs if not np.isfinite(values[i])]
-        if bad:
+        joints, places = self._carried(tuple(names))
+        used = values[places]
+        if not np.isfinite(used).all():
+            bad = [names[place] for place in places if not np.isfinite(values[place])]
             self._count('not_finite.joints')
             raise MessageError(
                 f'joint state at {stamp_ns} ns: positions of {bad} are not finite; message dropped'
             )
-
-        def push() -> Pushed:
-            return max(
-                (self._joints[joint].push(stamp_ns, float(values[i])) for joint, i in pairs),
-                default=Pushed.NEWEST,
-            )
-
         with self._lock:
             self._counters['joints'] += 1
-            self._stored('joints', push)
+            self._stored('joints', lambda: self._joints.push(stamp_ns, joints, used))
 
     def push_image(self, camera: str, stamp_ns: int, decode: Callable[[], Image]) -> None:
         """Store a frame; ``decode`` returns (Hs, Ws, 3) uint8 RGB and is called at most once, if it is used.
@@ -102,7 +96,7 @@ class ObservationBuffer:
         """Age of the newest sample of ``'joints'`` (the oldest joint) and of each camera; None: never
         seen."""
         with self._lock:
-            newest = {'joints': self._newest_joints_ns()}
+            newest = {'joints': self._joints.newest_ns()}
             newest.update({name: stream.newest_ns for name, stream in self._cameras.items()})
         return {name: None if stamp is None else now_ns - stamp for name, stamp in newest.items()}
 
@@ -147,16 +141,17 @@ class ObservationBuffer:
         self._count('observations')
         return Observation(stamp_ns, proprio, images, ages)
 
-    def _pairs(self, names: tuple[str, ...]) -> list[tuple[int, int]]:
-        """(joint of the contract, place in the message) of every joint that the message carries."""
-        pairs = self._name_maps.get(names)
-        if pairs is None:
+    def _carried(self, names: tuple[str, ...]) -> tuple[tuple[int, ...], npt.NDArray[np.intp]]:
+        """Which joints of the contract a message carries, in their order, and their places in it."""
+        found = self._name_maps.get(names)
+        if found is None:
             if len(self._name_maps) >= NAME_MAPS:  # somebody shuffles the names of every message
                 self._name_maps.clear()
             place = {name: i for i, name in enumerate(names)}
-            pairs = [(joint, place[n]) for joint, n in enumerate(self.contract.joint_names) if n in place]
-            self._name_maps[names] = pairs
-        return pairs
+            joints = tuple(j for j, name in enumerate(self.contract.joint_names) if name in place)
+            places = [place[self.contract.joint_names[j]] for j in joints]
+            found = self._name_maps[names] = (joints, np.array(places, np.intp))
+        return found
 
     def _stored(self, stream: str, push: Callable[[], Pushed]) -> None:
         outcome = push()
@@ -170,35 +165,31 @@ class ObservationBuffer:
     def _clear(self) -> None:
         for camera in self._cameras.values():
             camera.clear()
-        for joint in self._joints:
-            joint.clear()
+        self._joints.clear()
         self._frozen = {name: FrozenWatch() for name in self._frozen}
 
     def _count(self, name: str) -> None:
         with self._lock:
             self._counters[name] += 1
 
-    def _newest_joints_ns(self) -> int | None:
-        return _oldest([stream.newest_ns for stream in self._joints])
-
     def _observation_ns(self) -> int | None:
         if not self._cameras:
-            return self._newest_joints_ns()
+            return self._joints.newest_ns()
         return _oldest([stream.newest_ns for stream in self._cameras.values()])
 
     def _checked_observation_ns(self, now_ns: int) -> int:
-        limits = self.limits
-        joints: dict[str, StreamBuffer[Any]] = {
-            f'joint {name!r}': stream
-            for name, stream in zip(self.contract.joint_names, self._joints, strict=True)
-        }
-        cameras: dict[str, StreamBuffer[Any]] = {f'camera {n!r}': s for n, s in self._cameras.items()}
+        limits, names = self.limits, self.contract.joint_names
+        streams: list[tuple[str, StreamBuffer[Any], int]] = [
+            (f'camera {name!r}', stream, limits.max_image_age_ns) for name, stream in self._cameras.items()
+        ]
+        silent = [what for what, stream, _ in streams if not len(stream)]
+        silent_joints = sorted(j for group in self._joints if not len(group.stream) for j in group.joints)
+        silent += [f'joint {names[j]!r}' for j in silent_joints]
         stamp_ns = self._observation_ns()
-        silent = [what for what, stream in (cameras | joints).items() if not len(stream)]
         if silent or stamp_ns is None:
             raise StaleObservationError(f'nothing received yet from {", ".join(silent)}')
-        for what, stream in (cameras | joints).items():
-            limit = limits.max_image_age_ns if what in cameras else limits.max_joint_age_ns
+        joints = [(f'joint {names[group.joints[0]]!r}', group.stream) for group in self._joints]
+        for what, stream, limit in (*streams, *((*joint, limits.max_joint_age_ns) for joint in joints)):
             age = now_ns - (stream.newest_ns or 0)
             if age > limit:
                 hung = f'; {stream.repeats} messages repeated its stamp' if stream.repeats else ''
@@ -208,7 +199,7 @@ class ObservationBuffer:
                     f'{what}: stamped {_ms(-age)} in the future, limit {_ms(limits.max_future_ns)}; '
                     'are the clocks synchronised?'
                 )
-        for what, stream in joints.items():
+        for what, stream in joints:
             behind = stamp_ns - (stream.newest_ns or 0)
             if behind > 0:
                 raise StaleObservationError(
@@ -217,24 +208,25 @@ class ObservationBuffer:
                 )
         return stamp_ns
 
-    def _joints_at(self, k: int, at_ns: int, now_ns: int, ages: dict[str, int]) -> list[float]:
-        values, oldest_used = [], now_ns
-        for name, stream in zip(self.contract.joint_names, self._joints, strict=True):
-            used = max(at_ns, stream.oldest_ns or 0)
-            pair = stream.bracket(used)
+    def _joints_at(self, k: int, at_ns: int, now_ns: int, ages: dict[str, int]) -> npt.NDArray[np.float64]:
+        out, oldest_used = np.empty(len(self.contract.joint_names)), now_ns
+        for group in self._joints:
+            used = max(at_ns, group.stream.oldest_ns or 0)
+            pair = group.stream.bracket(used)
             assert pair is not None
             (before_ns, before), (after_ns, after) = pair
             # At t_obs itself a stream that has only just begun may not stand in for the past either.
             gap = after_ns - before_ns if k else max(after_ns - before_ns, used - at_ns)
             if gap > self.limits.joint_gap_ns:
+                name = self.contract.joint_names[group.joints[0]]
                 raise StaleObservationError(
                     f'joint {name!r}: {_ms(gap)} without a sample, limit {_ms(self.limits.joint_gap_ns)}'
                 )
             share = (used - before_ns) / (after_ns - before_ns) if after_ns > before_ns else 0.0
-            values.append(before + share * (after - before))
+            out[list(group.joints)] = before + share * (after - before)
             oldest_used = min(oldest_used, used)
         ages[_key('joints', k)] = now_ns - oldest_used
-        return values
+        return out
 
     def _frame_at(
         self, name: str, k: int, at_ns: int, now_ns: int, ages: dict[str, int]

@@ -4,7 +4,7 @@
 """A short memory of one stream, keyed by stamp."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Generic, TypeVar
 
@@ -53,6 +53,7 @@ class StreamBuffer(Generic[T]):
         """
         if not self._stamps or stamp_ns > self._stamps[-1]:
             outcome, self.repeats = Pushed.NEWEST, 0
+            self._stamps.append(stamp_ns)
         elif stamp_ns in self._values:
             self.repeats += stamp_ns == self._stamps[-1]
             return Pushed.DUPLICATE
@@ -60,13 +61,21 @@ class StreamBuffer(Generic[T]):
             return Pushed.BACKWARD_JUMP
         else:
             outcome = Pushed.OUT_OF_ORDER
-        insort(self._stamps, stamp_ns)
+            insort(self._stamps, stamp_ns)
         self._values[stamp_ns] = value
-        old = bisect_left(self._stamps, self._stamps[-1] - self._horizon_ns)
-        for stamp in self._stamps[:old]:
-            del self._values[stamp]
-        del self._stamps[:old]
+        if self._stamps[0] < self._stamps[-1] - self._horizon_ns:
+            old = bisect_left(self._stamps, self._stamps[-1] - self._horizon_ns)
+            for stamp in self._stamps[:old]:
+                del self._values[stamp]
+            del self._stamps[:old]
         return outcome
+
+    def map(self, change: Callable[[T], T]) -> 'StreamBuffer[T]':
+        """Another stream that is as this one, with its values changed."""
+        other = StreamBuffer[T](self._horizon_ns, self._backward_jump_ns)
+        other._stamps, other.repeats = list(self._stamps), self.repeats
+        other._values = {stamp: change(value) for stamp, value in self._values.items()}
+        return other
 
     @property
     def newest_ns(self) -> int | None:
