@@ -1,13 +1,14 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The transformer block: self-attention over action tokens, cross-attention to the context, MLP."""
+"""The transformer block: self-attention over action tokens, cross-attention to the context, MLP or experts."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dp_ros.model.attention import Attention, KeyValue
+from dp_ros.model.experts import Experts, ExpertSizes, FeedForward
 
 
 class Block(nn.Module):
@@ -20,14 +21,18 @@ class Block(nn.Module):
 
     CHUNKS = 7
 
-    def __init__(self, width: int, heads: int, mlp_ratio: int):
+    def __init__(self, width: int, heads: int, mlp_ratio: int, experts: ExpertSizes | None = None):
         super().__init__()
         self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.self_attention = Attention(width, heads)
         self.cross_attention = Attention(width, heads)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, mlp_ratio * width), nn.GELU('tanh'), nn.Linear(mlp_ratio * width, width)
-        )
+        self.mlp: nn.Module
+        if experts is None:
+            self.mlp = nn.Sequential(
+                nn.Linear(width, mlp_ratio * width), nn.GELU('tanh'), nn.Linear(mlp_ratio * width, width)
+            )
+        else:
+            self.mlp = Experts(width, experts)
         self.modulation_offset = nn.Parameter(torch.zeros(self.CHUNKS * width))
 
     def context_keys_values(self, tokens_BND: Tensor) -> KeyValue:
@@ -41,8 +46,12 @@ class Block(nn.Module):
         context: KeyValue,
         action_valid_BT: Tensor | None,
         context_valid_BN: Tensor | None,
+        feed_forward: FeedForward | None = None,
     ) -> Tensor:
-        """One layer; ``modulation_BTM`` (M = 7 D) is shared by all layers, ``context`` is this layer's."""
+        """One layer; ``modulation_BTM`` (M = 7 D) is shared by all layers, ``context`` is this layer's.
+
+        ``feed_forward`` stands in for the MLP: experts with their routes.
+        """
         modulation_BTM = modulation_BTM + self.modulation_offset
         shift_a, scale_a, gate_a, gate_c, shift_m, scale_m, gate_m = modulation_BTM.chunk(self.CHUNKS, dim=-1)
         h_BTD = self.norm(x_BTD) * (1 + scale_a) + shift_a
@@ -50,7 +59,7 @@ class Block(nn.Module):
         x_BTD = x_BTD + gate_a * attended_BTD
         x_BTD = x_BTD + gate_c * self.cross_attention(self.norm(x_BTD), context, context_valid_BN)
         h_BTD = self.norm(x_BTD) * (1 + scale_m) + shift_m
-        return x_BTD + gate_m * self.mlp(h_BTD)
+        return x_BTD + gate_m * (feed_forward or self.mlp)(h_BTD)
 
 
 class OutputHead(nn.Module):

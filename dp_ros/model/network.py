@@ -8,16 +8,19 @@ token, and a context that is encoded once per observation: its tokens, their key
 pooled summary that joins the noise level in modulating the blocks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from dp_ros.errors import ConfigError
 from dp_ros.model.attention import KeyValue
 from dp_ros.model.blocks import Block, OutputHead
 from dp_ros.model.embeddings import SigmaEmbedding
 from dp_ros.model.encoders import CameraEncoder, VectorEncoder
+from dp_ros.model.experts import Experts, ExpertSizes, FeedForward, Route
 from dp_ros.model.goals import GoalEncoder
 
 
@@ -26,6 +29,12 @@ class NetworkConfig:
     """Sizes that an experiment chooses; the contract gives the rest.
 
     Attributes:
+        mlp_ratio: hidden units of the feed-forward over width.
+        experts: experts in the place of every block's MLP, routed by the noise level alone; 0 for the MLP.
+        experts_active: how many of them work on a token.
+        expert_ratio: hidden units of one expert over width; 0 makes the experts that work on a token together as
+            large as the MLP of ``mlp_ratio`` (a SwiGLU has three matrices, the MLP two).
+        shared_expert: one more expert that works on every token.
         goal_film: the goal also modulates what the cameras' trunks look for (FiLM), for tasks that share one picture.
     """
 
@@ -37,6 +46,28 @@ class NetworkConfig:
     camera_points: int = 64
     camera_tokens: int = 4
     goal_film: bool = False
+    experts: int = 0
+    experts_active: int = 2
+    expert_ratio: float = 0.0
+    shared_expert: bool = False
+
+    def __post_init__(self) -> None:
+        if self.experts < 0 or self.expert_ratio < 0:
+            raise ConfigError(f'network.experts and network.expert_ratio must not be negative, got {self}')
+        if self.experts and not 1 <= self.experts_active <= self.experts:
+            raise ConfigError(
+                f'network.experts_active must lie between 1 and experts ({self.experts}), got {self.experts_active}'
+            )
+
+    @property
+    def expert_sizes(self) -> ExpertSizes | None:
+        """What a block's experts are made of; None for the MLP."""
+        if not self.experts:
+            return None
+        chosen = self.experts_active + self.shared_expert
+        ratio = self.expert_ratio or 2 * self.mlp_ratio / (3 * chosen)
+        hidden = max(1, round(ratio * self.width))
+        return ExpertSizes(hidden, self.experts, self.experts_active, self.shared_expert)
 
 
 @dataclass(frozen=True)
@@ -120,7 +151,7 @@ class Network(nn.Module):
         nn.init.zeros_(self.modulation.weight)  # all gates closed: every block starts as the identity
         nn.init.zeros_(self.modulation.bias)
         self.blocks = nn.ModuleList(
-            [Block(width, config.heads, config.mlp_ratio) for _ in range(config.depth)]
+            [Block(width, config.heads, config.mlp_ratio, config.expert_sizes) for _ in range(config.depth)]
         )
         self.head = OutputHead(width, self.token_dim)
         # After everything else: a fresh network with modulation equals the one without.
@@ -184,8 +215,35 @@ class Network(nn.Module):
             summary_BD = summary_BD + self.goal_summary(goal_BD)
         return Context(tokens_BND, valid_BN, summary_BD, keys_values)
 
+    def experts(self) -> list[Experts]:
+        """Every layer's experts; empty where the layers have an MLP."""
+        return [block.mlp for block in self._blocks() if isinstance(block.mlp, Experts)]
+
+    def routes(self, sigma_BT: Tensor) -> list[Route]:
+        """Every layer's routes; empty where the layers have an MLP.
+
+        In full precision even under autocast: at a router's borders bfloat16 would choose other experts.
+        """
+        layers = self.experts()
+        if not layers:
+            return []
+        with torch.autocast(sigma_BT.device.type, enabled=False):
+            embedding_BTD = self.sigma_embedding(sigma_BT)
+            return [layer.route(embedding_BTD) for layer in layers]
+
+    def feed_forwards(self, routes: Sequence[Route]) -> tuple[FeedForward, ...]:
+        """What each layer does with its tokens on these routes."""
+        if not routes:
+            return tuple(block.mlp for block in self._blocks())
+        return tuple(partial(layer, route=route) for layer, route in zip(self.experts(), routes, strict=True))
+
     def forward(
-        self, x_BTP: Tensor, sigma_BT: Tensor, context: Context, action_valid_BTP: Tensor | None = None
+        self,
+        x_BTP: Tensor,
+        sigma_BT: Tensor,
+        context: Context,
+        action_valid_BTP: Tensor | None = None,
+        feed_forwards: Sequence[FeedForward] | None = None,
     ) -> Tensor:
         """Raw prediction F.
 
@@ -194,7 +252,11 @@ class Network(nn.Module):
             sigma_BT: noise level of every token.
             context: from :meth:`encode`.
             action_valid_BTP: False marks padded action dimensions; a token without a valid one is hidden.
+            feed_forwards: one per layer where they are known already (:meth:`feed_forwards`, route_plan.py); else they
+                follow from sigma.
         """
+        if feed_forwards is None:
+            feed_forwards = self.feed_forwards(self.routes(sigma_BT))
         token_valid_BT = None
         if action_valid_BTP is not None:
             x_BTP = x_BTP.masked_fill(~action_valid_BTP, 0.0)
@@ -203,8 +265,10 @@ class Network(nn.Module):
         condition_BTD = self.sigma_embedding(sigma_BT) + context.summary_BD[:, None]
         condition_BTD = nn.functional.silu(condition_BTD)
         modulation_BTM = self.modulation(condition_BTD)
-        for block, keys_values in zip(self._blocks(), context.keys_values, strict=True):
-            x_BTD = block(x_BTD, modulation_BTM, keys_values, token_valid_BT, context.valid_BN)
+        for block, keys_values, feed_forward in zip(
+            self._blocks(), context.keys_values, feed_forwards, strict=True
+        ):
+            x_BTD = block(x_BTD, modulation_BTM, keys_values, token_valid_BT, context.valid_BN, feed_forward)
         out_BTP = self.head(x_BTD, condition_BTD)
         return out_BTP if action_valid_BTP is None else out_BTP.masked_fill(~action_valid_BTP, 0.0)
 

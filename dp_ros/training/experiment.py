@@ -27,6 +27,7 @@ class TrainingConfig:
         learning_rate: peak of the cosine; weight decay acts on matrices only.
         warmup_steps: linear warm-up.
         ema_decay: of the weights that ship.
+        load_balance: weight of the load-balancing loss; without experts there is none.
         validation_episodes: held out, the last ones of the store.
         hold_after_end: holding the last action is the label beyond an episode's end (demonstrations.py).
         precision: 'auto' is bfloat16 autocast where the hardware multiplies it natively, else float32.
@@ -43,6 +44,7 @@ class TrainingConfig:
     warmup_steps: int = 100
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
+    load_balance: float = 0.01
     validation_episodes: int = 10
     hold_after_end: bool = False
     precision: str = 'auto'
@@ -56,6 +58,8 @@ class TrainingConfig:
                 raise ConfigError(f'training.{key} must be at least 1, got {getattr(self, key)}')
         if self.precision not in PRECISIONS:
             raise ConfigError(f'training.precision must be one of {PRECISIONS}, got {self.precision!r}')
+        if self.load_balance < 0:
+            raise ConfigError(f'training.load_balance must not be negative, got {self.load_balance}')
         if not 0.0 <= self.buffer_share <= 1.0:
             raise ConfigError(f'training.buffer_share must lie in [0, 1], got {self.buffer_share}')
 

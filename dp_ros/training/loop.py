@@ -26,7 +26,7 @@ from dp_ros.policy.normalizer import Normalizer
 from dp_ros.policy.policy import Policy, build_network, fold, noise_levels
 from dp_ros.training.distributed import World, world
 from dp_ros.training.experiment import Experiment
-from dp_ros.training.loss import DenoisingLoss, draw_batch
+from dp_ros.training.loss import Terms, TrainingLoss, draw_batch
 from dp_ros.training.optimiser import learning_rate, make_optimiser, update_average
 from dp_ros.training.snapshot import load_snapshot, save_snapshot
 from dp_ros.training.validation import validate
@@ -123,7 +123,7 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
     snapshot = out / 'snapshot.safetensors'
     identity = json.dumps(experiment.to_dict(), sort_keys=True)
     done = load_snapshot(snapshot, network, average, optimiser, identity) if snapshot.exists() else 0
-    loss_module: nn.Module = DenoisingLoss(network)
+    loss_module: nn.Module = TrainingLoss(network, config)
     if place.size > 1:
         loss_module = nn.parallel.DistributedDataParallel(loss_module)
     autocast = autocast_for(config.precision, place.device)
@@ -144,20 +144,21 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
         disable=not place.is_main,
         mininterval=1.0 if sys.stderr.isatty() else 20.0,
     )
-    running, since = torch.zeros(()), time.perf_counter()
+    running: dict[str, float] = {}
+    since = time.perf_counter()
     figures: dict[str, float] = {}
     try:
         for step in range(done, last):
-            loss = _step(step, experiment, data, levels, loss_module, optimiser, place, autocast)
+            values = _step(step, experiment, data, levels, loss_module, optimiser, place, autocast)
             update_average(average, network, step, config.ema_decay)
-            running += loss
+            running = {name: running.get(name, 0.0) + value for name, value in values.items()}
             progress.update()
             if (step + 1) % 50 == 0 and writer is not None:
-                mean = float(running) / 50
-                progress.set_postfix(loss=f'{mean:.4f}')
-                writer.add_scalar('loss/training', mean, step + 1)
+                progress.set_postfix({name: f'{total / 50:.4f}' for name, total in running.items()})
+                for name, total in running.items():
+                    writer.add_scalar(f'loss/{name}', total / 50, step + 1)
                 writer.add_scalar('seconds_per_step', (time.perf_counter() - since) / 50, step + 1)
-                running, since = torch.zeros(()), time.perf_counter()
+                running, since = {}, time.perf_counter()
             if ((step + 1) % config.validate_every == 0 or step + 1 == config.steps) and writer is not None:
                 figures = validate(averaged(), data.validation)
                 for name, value in figures.items():
@@ -183,7 +184,7 @@ def _step(
     optimiser: torch.optim.Optimizer,
     place: World,
     autocast: Callable[[], AbstractContextManager[object]],
-) -> Tensor:
+) -> dict[str, float]:
     config = experiment.training
     per_token = experiment.network.actions_per_token
     index_B, generator = draw_batch(config.seed, step, len(data.training), config.batch_size)
@@ -202,7 +203,7 @@ def _step(
         return x.to(place.device, non_blocking=True)
 
     with autocast():
-        loss_R = loss_module(
+        terms: Terms = loss_module(
             move(data.proprio.encode(windows.proprio)),
             {name: move(image) for name, image in windows.images.items()},
             move(clean_BTP),
@@ -210,12 +211,12 @@ def _step(
             move(levels.sigma(level_RT[chunks])),
             move(noise_RTP[chunks]),
         )
-    loss = loss_R.mean()
+    loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(loss_module.parameters(), config.gradient_clip)
     optimiser.step()
-    return place.mean(loss.detach()).cpu()
+    return {name: float(place.mean(value.detach())) for name, (_, value) in terms.items()}
 
 
 def autocast_for(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[object]]:

@@ -1,23 +1,34 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One training step's loss: observe, noise, denoise, compare."""
+"""One training step's loss: observe, noise, denoise, compare; and what else a network is trained for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from dp_ros.diffusion.denoiser import Denoiser
+from dp_ros.model.experts import Route, load, load_balance
 from dp_ros.model.network import Network
+from dp_ros.training.experiment import TrainingConfig
+
+Terms = dict[str, tuple[float, Tensor]]
+"""Named terms of a loss: weight and value. The loop minimises the weighted sum and logs each value."""
 
 
-class DenoisingLoss(nn.Module):
-    """The network with its loss as one module, so that distributed data parallel can wrap it whole."""
+class TrainingLoss(nn.Module):
+    """The network with its loss as one module, so that distributed data parallel can wrap it whole.
 
-    def __init__(self, network: Network):
+    The terms: 'denoising', and with experts 'load_balance' (the mean over layers).
+    """
+
+    def __init__(self, network: Network, config: TrainingConfig):
         super().__init__()
         self.network = network
+        self.config = config
         self.denoiser = Denoiser(1.0)
 
     def forward(
@@ -28,18 +39,36 @@ class DenoisingLoss(nn.Module):
         valid_BTP: Tensor,
         sigma_RT: Tensor,
         noise_RTP: Tensor,
-    ) -> Tensor:
-        """Loss per noised chunk, (R,): R = B times the noise draws, row r belongs to observation r // draws."""
+    ) -> Terms:
+        """Terms of R noised chunks: R = B times the noise draws, row r belongs to observation r // draws."""
         draws = len(sigma_RT) // len(proprio_BOS)
         context = self.network.encode(proprio_BOS, images).repeat(draws)
-        return self.denoiser.loss(
-            self.network,
+        routes = self.network.routes(sigma_RT)
+        loss_R = self.denoiser.loss(
+            partial(self.network, feed_forwards=self.network.feed_forwards(routes)),
             clean_BTP.repeat_interleave(draws, dim=0),
             sigma_RT,
             noise_RTP,
             valid_BTP.repeat_interleave(draws, dim=0),
             context,
         )
+        terms: Terms = {'denoising': (1.0, loss_R.mean())}
+        if routes:
+            terms['load_balance'] = (self.config.load_balance, balance(routes))
+        return terms
+
+
+def balance(routes: Sequence[Route]) -> Tensor:
+    """The load-balancing loss, averaged over layers, with the loads of all processes' tokens."""
+    load_LE = torch.stack([load(route) for route in routes])
+    if dist.is_initialized():
+        dist.all_reduce(
+            load_LE
+        )  # with the loads of all, the mean of the processes' losses is the loss of all
+        load_LE = load_LE / dist.get_world_size()
+    return torch.stack(
+        [load_balance(route, load_E) for route, load_E in zip(routes, load_LE, strict=True)]
+    ).mean()
 
 
 def draw_batch(seed: int, step: int, population: int, batch_size: int) -> tuple[Tensor, torch.Generator]:

@@ -8,12 +8,16 @@ import math
 import torch
 from torch import Tensor, nn
 
+from dp_ros.model.experts import Experts
 from dp_ros.training.experiment import TrainingConfig
 
 
 def make_optimiser(network: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """Weights of linear and convolution layers decay; gains, biases, positions and temperatures do not."""
+    """Weights of linear layers, convolutions and experts decay; gains, biases, positions and temperatures do not."""
     decayed = {id(module.weight) for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)}
+    for module in network.modules():
+        if isinstance(module, Experts):
+            decayed |= {id(module.up_EHD), id(module.down_EDG)}
     groups = [
         {
             'params': [p for p in network.parameters() if id(p) in decayed],

@@ -56,6 +56,17 @@ def experiment(tmp_path_factory):
     return folder / 'toy.yaml'
 
 
+@pytest.fixture(params=['mlp', 'experts'])
+def either(experiment, request):
+    """The experiment with the MLP, and with experts whose loads weigh in enough to be seen."""
+    if request.param == 'mlp':
+        return experiment
+    text = experiment.read_text().replace('camera_tokens: 2}', 'camera_tokens: 2, experts: 3}')
+    path = experiment.with_name('experts.yaml')
+    path.write_text(text.replace('steps: 12', 'load_balance: 0.5, steps: 12'))
+    return path
+
+
 def weights(policy):
     return dict(policy.network.state_dict().items())
 
@@ -68,8 +79,8 @@ def assert_same(got, wanted, **tolerance):
         )
 
 
-def test_killed_and_resumed_equals_uninterrupted(experiment, tmp_path):
-    config = Experiment.from_yaml(experiment)
+def test_killed_and_resumed_equals_uninterrupted(either, tmp_path):
+    config = Experiment.from_yaml(either)
     whole = train(config, tmp_path / 'whole')
     for stop in (4, 7):  # at a snapshot, and between two: what was not kept is computed again
         train(config, tmp_path / 'parts', stop_after=stop)
@@ -91,7 +102,7 @@ def test_a_kill_between_snapshots_loses_nothing_but_time(experiment, tmp_path):
     )
 
 
-def test_two_processes_equal_one(experiment, tmp_path):
+def test_two_processes_equal_one(either, tmp_path):
     script = (
         'import sys, torch; from pathlib import Path; from safetensors.torch import save_file\n'
         'from dp_ros.training.experiment import Experiment; from dp_ros.training.loop import train\n'
@@ -103,13 +114,13 @@ def test_two_processes_equal_one(experiment, tmp_path):
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', 'run.py']
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(Path(__file__).parents[3])}
     done = subprocess.run(
-        [*command, str(experiment), 'two', 'two.safetensors'],
+        [*command, str(either), 'two', 'two.safetensors'],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     from safetensors.torch import load_file
 
-    one = train(Experiment.from_yaml(experiment), tmp_path / 'one')
+    one = train(Experiment.from_yaml(either), tmp_path / 'one')
     assert_same(load_file(tmp_path / 'two.safetensors'), weights(one.policy), atol=2e-4, rtol=1e-3)
 
 
@@ -164,6 +175,7 @@ def test_snapshot_of_another_experiment_or_a_damaged_one_is_refused(experiment, 
         ('training: {steps: 0}', r'training.steps must be at least 1'),
         ('training: {}', r'toy.yaml.training: missing keys \[.steps.\]'),
         ('training: {steps: many}', r'training.steps: expected int'),
+        ('training: {steps: 3, load_balance: -1}', r'load_balance must not be negative'),
         ('training: {steps: 3, precision: fp8}', r'precision must be one of'),
         ('training: {steps: 3, validation_episodes: 8}', r'between 1 and 7'),
         ('training: [', r'not valid YAML'),
