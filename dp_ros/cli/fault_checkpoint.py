@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from dp_ros.contract import Contract
-from dp_ros.policy.checkpoint import save_checkpoint
+from dp_ros.policy.checkpoint import observation_tensors, save_checkpoint
 from dp_ros.policy.normalizer import Normalizer
 from dp_ros.policy.testing import tiny_policy
 
@@ -24,8 +24,6 @@ def calm_checkpoint(directory: Path, contract: Contract) -> Path:
     policy = replace(
         tiny_policy(contract), action=Normalizer(torch.zeros(joints, dtype=torch.float64), spread)
     )
-    example = contract.example()
-    golden = {'proprio': torch.as_tensor(example['proprio'])}
-    golden |= {f'images.{name}': torch.as_tensor(image) for name, image in example['images'].items()}
+    golden = observation_tensors(**contract.example())
     save_checkpoint(Path(directory), policy, golden, '# A small untrained policy for tests of faults\n')
     return Path(directory)

@@ -58,6 +58,8 @@ def _print_contract(contract: Contract) -> None:
             f'{camera.source_size[1]}x{camera.source_size[0]} px, crop {width}x{height} at ({left}, {top}), '
             f'network sees {camera.size[1]}x{camera.size[0]}',
         )
+    for vector in contract.vectors:
+        _row(f'vector {vector.name}', f'{vector.dim} numbers')
     for arm in contract.embodiment.arms:
         _row(f'arm {arm.name}', ', '.join(f'{j.name} [{j.unit}]' for j in arm.all_joints))
 

@@ -7,5 +7,6 @@ from dp_ros.contract.camera import Camera
 from dp_ros.contract.contract import Contract
 from dp_ros.contract.embodiment import Arm, Embodiment, Joint
 from dp_ros.contract.timing import Timing
+from dp_ros.contract.vector import Vector
 
-__all__ = ['Arm', 'Camera', 'Contract', 'Embodiment', 'Joint', 'Timing']
+__all__ = ['Arm', 'Camera', 'Contract', 'Embodiment', 'Joint', 'Timing', 'Vector']

@@ -8,7 +8,7 @@ live in the namespace of the nodes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from dp_ros.contract.binding_parts import (
     JointBinding,
     JointStatesBinding,
     PoseStateBinding,
+    VectorBinding,
 )
 from dp_ros.contract.compare import RobotDescription
 from dp_ros.contract.joint_limits import DEFAULT_POINT_S, JointLimits, joint_limits
@@ -47,6 +48,7 @@ __all__ = [
     'JointBinding',
     'JointStatesBinding',
     'PoseStateBinding',
+    'VectorBinding',
 ]
 
 
@@ -57,7 +59,7 @@ class Binding:
     Attributes:
         name: a name for people.
         joint_states, pose_states: what is measured.
-        cameras: by field of the contract.
+        cameras, vectors: by field of the contract.
         arms: by name in the contract.
         robot_description: latched topic of the URDF (std_msgs/String); empty where there is none.
         actions: where demonstrations say what was commanded; empty: in what the controllers are sent.
@@ -70,6 +72,7 @@ class Binding:
     pose_states: tuple[PoseStateBinding, ...] = ()
     robot_description: str = ''
     actions: tuple[ActionSourceBinding, ...] = ()
+    vectors: Mapping[str, VectorBinding] = field(default_factory=dict)
 
     @classmethod
     def from_yaml(cls, path: Path) -> 'Binding':
@@ -93,6 +96,7 @@ class Binding:
             'pose_states': [],
             'robot_description': '',
             'actions': None,
+            'vectors': {},
         }
         keys = schema.keys(data, where, {'dp_binding', 'name', 'arms'}, optional)
         schema.one_of(keys['dp_binding'], (VERSION,), f'{where}.dp_binding')
@@ -121,6 +125,10 @@ class Binding:
             },
             robot_description=described and schema.topic(described, f'{where}.robot_description'),
             actions=() if keys['actions'] is None else actions(keys['actions'], f'{where}.actions'),
+            vectors={
+                n: schema.vector(v, f'{where}.vectors.{n}')
+                for n, v in schema.mapping(keys['vectors'], f'{where}.vectors')
+            },
         )
         binding._check(where)
         return binding
@@ -146,6 +154,7 @@ class Binding:
                 for controller in arm.controllers
                 if controller.output == 'pose'
             },
+            vectors={name: vector.dim for name, vector in self.vectors.items()},
         )
 
     def limits(
@@ -196,6 +205,7 @@ class Binding:
         states = [s.topic for s in self.joint_states] + [s.topic for s in self.pose_states]
         schema.unique(states, f'{where}.joint_states: topic')
         schema.unique([c.topic for c in self.cameras.values()], f'{where}.cameras: topic')
+        schema.unique([v.topic for v in self.vectors.values()], f'{where}.vectors: topic')
         controllers = [c for arm in self.arms.values() for c in arm.controllers]
         schema.unique([c.topic for c in controllers], f'{where}.arms: controller_topic')
         schema.unique([j for arm in self.arms.values() for j in arm.joints], f'{where}.arms: joint')

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dp_ros.errors import ConfigError
 
 QOS = ('sensor_data', 'reliable')
+VECTOR_TYPES = ('std_msgs/msg/Float64MultiArray', 'std_msgs/msg/Float32MultiArray')
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 # What a controller listens to: trajectory_msgs/JointTrajectory, std_msgs/Float64MultiArray, geometry_msgs/PoseStamped.
 OUTPUTS = ('jtc', 'forward', 'pose')
@@ -58,6 +59,22 @@ class CameraBinding:
     size: tuple[int, int]
     latency_s: float = 0.0
     depth_m: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorBinding:
+    """The topic of one further vector. Its messages have no stamp: a sample counts from its arrival.
+
+    Attributes:
+        topic, qos: see JointStatesBinding.
+        type: one of VECTOR_TYPES.
+        dim: how many numbers a message holds.
+    """
+
+    topic: str
+    type: str
+    qos: str
+    dim: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from dp_ros.contract.binding_parts import (
     IMAGE_TYPES,
     OUTPUTS,
     QOS,
+    VECTOR_TYPES,
     ArmBinding,
     CameraBinding,
     ControllerBinding,
@@ -19,6 +20,7 @@ from dp_ros.contract.binding_parts import (
     JointStatesBinding,
     PoseSpeed,
     PoseStateBinding,
+    VectorBinding,
 )
 from dp_ros.contract.embodiment import POSE_UNITS, UNITS
 from dp_ros.errors import ConfigError
@@ -67,6 +69,19 @@ def camera(data: Any, where: str) -> CameraBinding:
         size=(size[0], size[1]),
         latency_s=_latency(got['latency_s'], f'{where}.latency_s'),
         depth_m=None if got['depth_m'] is None else _depth(got['depth_m'], f'{where}.depth_m'),
+    )
+
+
+def vector(data: Any, where: str) -> VectorBinding:
+    """An entry of ``vectors``."""
+    got = keys(data, where, {'topic', 'dim'}, {'type': VECTOR_TYPES[0], 'qos': 'sensor_data'})
+    if type(got['dim']) is not int or got['dim'] < 1:
+        raise ConfigError(f'{where}.dim: expected how many numbers a message holds, got {got["dim"]!r}')
+    return VectorBinding(
+        topic=topic(got['topic'], f'{where}.topic'),
+        type=one_of(got['type'], VECTOR_TYPES, f'{where}.type'),
+        qos=one_of(got['qos'], QOS, f'{where}.qos'),
+        dim=got['dim'],
     )
 
 

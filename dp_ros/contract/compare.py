@@ -19,6 +19,7 @@ class RobotDescription:
             (a JointState carries no unit).
         cameras: every camera field with the (height, width) of its images; None where it is not known.
         arms: every arm with the joints of its controllers.
+        vectors: every further vector with its length; None where it is not known.
         poses: every arm that is commanded by poses, with the nine columns of its controller, in its order.
     """
 
@@ -26,6 +27,7 @@ class RobotDescription:
     cameras: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
     arms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     poses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    vectors: Mapping[str, int | None] = field(default_factory=dict)
 
     @classmethod
     def of_contract(cls, contract: Contract) -> 'RobotDescription':
@@ -39,13 +41,14 @@ class RobotDescription:
                 for arm in contract.embodiment.arms
                 if arm.acts_in_poses
             },
+            vectors={vector.name: vector.dim for vector in contract.vectors},
         )
 
 
 def compare(contract: Contract, robot: RobotDescription) -> list[str]:
     """Every difference between what a checkpoint promises and a robot has; empty if it fits.
 
-    The order of joints is no difference, because everything is mapped by name. Joints and cameras that the
+    The order of joints is no difference, because everything is mapped by name. Joints, cameras and vectors that the
     policy does not use are no difference either, but an arm that it does not move, or a controller that
     expects a joint that it does not command, are. The nine columns of a pose mean something by their order, so
     there the order counts.
@@ -88,6 +91,13 @@ def compare(contract: Contract, robot: RobotDescription) -> list[str]:
                 f'camera {camera.name!r}: images of {_size(camera.source_size)} in the checkpoint, '
                 f'{_size(size)} on the robot'
             )
+    for vector in contract.vectors:
+        if vector.name not in robot.vectors:
+            out.append(f'vector {vector.name!r}: needed by the checkpoint, not on the robot')
+            continue
+        dim = robot.vectors[vector.name]
+        if dim is not None and dim != vector.dim:
+            out.append(f'vector {vector.name!r}: {vector.dim} numbers in the checkpoint, {dim} on the robot')
     return out
 
 

@@ -16,11 +16,14 @@ import numpy as np
 from dp_ros.contract.camera import Camera
 from dp_ros.contract.embodiment import Arm, Embodiment, Joint
 from dp_ros.contract.timing import Timing
+from dp_ros.contract.vector import Vector
 from dp_ros.errors import ContractError
 
 VERSION = 1
 # What may tell a policy what to do: a text, or a picture of the end, by the contract's first camera.
 GOAL_KINDS = ('instruction', 'image')
+# Keys that a contract without them does not have, so that its hash stays what it was.
+_ADDED_LATER = {'goals', 'vectors'}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,7 @@ class Contract:
         cameras: the cameras, in the order in which their tokens stand.
         timing: horizons and period.
         goals: what may tell the policy what to do, of GOAL_KINDS; none for a policy of one task.
+        vectors: further measured vectors, in the order in which their tokens stand.
     """
 
     name: str
@@ -43,12 +47,21 @@ class Contract:
     cameras: tuple[Camera, ...]
     timing: Timing
     goals: tuple[str, ...] = ()
+    vectors: tuple[Vector, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'cameras', tuple(self.cameras))
-        names = [c.name for c in self.cameras]
-        if len(set(names)) != len(names):
-            raise ContractError(f'contract {self.name!r}: camera names must be unique, got {names}')
+        object.__setattr__(self, 'vectors', tuple(self.vectors))
+        for what, names in (
+            ('camera names', [c.name for c in self.cameras]),
+            # Streams and their ages go by these names.
+            (
+                'names of vectors',
+                ['joints', *(c.name for c in self.cameras), *(v.name for v in self.vectors)],
+            ),
+        ):
+            if len(set(names)) != len(names) and (what == 'camera names' or self.vectors):
+                raise ContractError(f'contract {self.name!r}: {what} must be unique, got {names}')
         object.__setattr__(self, 'goals', tuple(self.goals))
         illegal = [goal for goal in self.goals if goal not in GOAL_KINDS]
         if illegal or len(set(self.goals)) != len(self.goals):
@@ -64,11 +77,9 @@ class Contract:
         return self.embodiment.joint_names
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON or YAML; without what is empty, so that the hash of older contracts stays."""
+        """Plain data, ready for JSON or YAML. What later versions added is left out where it is not used."""
         data = json.loads(json.dumps(dataclasses.asdict(self)))
-        if not self.goals:
-            del data['goals']
-        return {'dp_contract': VERSION, **data}
+        return {'dp_contract': VERSION, **{k: v for k, v in data.items() if v or k not in _ADDED_LATER}}
 
     def to_json(self) -> str:
         """Human-readable JSON that :meth:`from_json` reads back to an equal contract."""
@@ -89,7 +100,7 @@ class Contract:
         version = data.pop('dp_contract', None)
         if version != VERSION:
             raise ContractError(f'{where}: dp_contract must be {VERSION}, got {version!r}')
-        keys = _checked(data, {'name', 'embodiment', 'cameras', 'timing'}, {'goals'}, where)
+        keys = _checked(data, {'name', 'embodiment', 'cameras', 'timing'}, _ADDED_LATER, where)
         arms = []
         body = _checked(keys['embodiment'], {'arms'}, set(), f'{where}.embodiment')
         for i, arm in enumerate(_list(body['arms'], f'{where}.embodiment.arms')):
@@ -113,6 +124,9 @@ class Contract:
             for key in ('source_size', 'crop', 'size'):
                 camera[key] = tuple(_list(camera[key], f'{path}.{key}'))
             cameras.append(Camera(**camera))
+        vectors = []
+        for i, vector in enumerate(_list(keys.get('vectors', []), f'{where}.vectors')):
+            vectors.append(Vector(**_checked(vector, {'name', 'dim'}, set(), f'{where}.vectors[{i}]')))
         timing = _checked(
             keys['timing'],
             {'obs_horizon', 'pred_horizon', 'action_horizon', 'period_ns'},
@@ -125,6 +139,7 @@ class Contract:
             cameras=tuple(cameras),
             timing=Timing(**timing),
             goals=tuple(_list(keys.get('goals', []), f'{where}.goals')),
+            vectors=tuple(vectors),
         )
 
     @classmethod
@@ -139,7 +154,8 @@ class Contract:
         return cls.from_dict(data, where=str(path))
 
     def example(self, seed: int = 0) -> dict[str, Any]:
-        """A legal, meaningless observation: ``proprio`` (To, S) float32 and ``images`` {name: (To, H, W, 3)}."""
+        """A legal, meaningless observation: ``proprio`` (To, S), ``images`` {name: (To, H, W, 3)} and
+        ``vectors`` {name: (To, dim)}."""
         rng = np.random.default_rng(seed)
         steps = self.timing.obs_horizon
         return {
@@ -147,6 +163,7 @@ class Contract:
             'images': {
                 c.name: rng.integers(0, 256, (steps, *c.size, 3), dtype=np.uint8) for c in self.cameras
             },
+            'vectors': {v.name: rng.normal(size=(steps, v.dim)).astype(np.float32) for v in self.vectors},
         }
 
 

@@ -94,6 +94,7 @@ class EpisodeBuilder:
     def _begin(self) -> None:
         self._newest_ns = None
         self._waiting, self._stamps, self._proprio = {}, [], []
+        self._vectors: dict[str, list[np.ndarray]] = {v.name: [] for v in self.contract.vectors}
         self._shown: dict[str, list[list[int]]] = {c.name: [] for c in self.contract.cameras}
         self._known: dict[str, dict[int, int]] = {c.name: {} for c in self.contract.cameras}
         self._files = {
@@ -104,6 +105,8 @@ class EpisodeBuilder:
     def _add(self, observation: Observation, log_ns: int) -> None:
         self._stamps.append(observation.stamp_ns)
         self._proprio.append(observation.proprio)
+        for name, values in observation.vectors.items():
+            self._vectors[name].append(values)
         steps = self.contract.timing.obs_horizon
         for name, pixels in observation.images.items():
             known, row = self._known[name], []
@@ -150,6 +153,7 @@ class EpisodeBuilder:
             image_index=index,
             command_stamps_ns=points,
             commands=commands.sample(points)[0].astype(np.float32),
+            vectors={name: np.stack(rows)[kept] for name, rows in self._vectors.items()},
         )
 
     def _frames(self, camera: str, count: int) -> np.ndarray:

@@ -4,7 +4,7 @@
 """Demonstrations, and the windows that training cuts out of them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -24,18 +24,20 @@ class Windows:
         images: camera name to (B, To, H, W, 3) uint8.
         actions: (B, Tp, A) float32; beyond the episode's end the last command is repeated.
         valid: (B, Tp) bool; False beyond the episode's end, unless the last command is held there.
+        vectors: name to (B, To, dim) float32.
     """
 
     proprio: Tensor
     images: dict[str, Tensor]
     actions: Tensor
     valid: Tensor
+    vectors: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Demonstrations:
     """Episodes side by side; every anchor is the observation of one window.
 
-    Joints and commands are copied; images stay where the episodes have them, which is on disk for those of a store.
+    Joints, vectors and commands are copied; images stay where the episodes have them: on disk, for those of a store.
 
     Args:
         contract: gives horizons and period.
@@ -46,6 +48,7 @@ class Demonstrations:
     Attributes:
         lengths: anchors of each episode.
         proprio: (N, To, S) float32, of all anchors.
+        vectors: name to (N, To, dim) float32, of all anchors.
         actions: (N, A) float32, the labels at the anchors themselves.
     """
 
@@ -57,6 +60,10 @@ class Demonstrations:
             raise StoreError('no episodes: collect or import some first')
         self.lengths = [len(e) for e in episodes]
         self.proprio = torch.from_numpy(np.concatenate([e.proprio for e in episodes]))
+        self.vectors = {
+            v.name: torch.from_numpy(np.concatenate([e.vectors[v.name] for e in episodes]))
+            for v in contract.vectors
+        }
         self._episode = np.repeat(np.arange(len(episodes)), self.lengths)
         self._images = {c.name: [e.images[c.name] for e in episodes] for c in contract.cameras}
         self._seen = {
@@ -85,6 +92,7 @@ class Demonstrations:
             images={name: self._frames(name, index_B.numpy()) for name in self._images},
             actions=actions_BTA,
             valid=reached_BT | self.hold_after_end,
+            vectors={name: values[index_B] for name, values in self.vectors.items()},
         )
 
     def _frames(self, camera: str, index_B: np.ndarray) -> Tensor:

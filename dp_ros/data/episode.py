@@ -27,6 +27,7 @@ class Episode:
         commands: (M, A) float32, commanded joint positions, rad or m, in the contract's order. The label at a time is
             linear between these points, and held before the first and after the last one.
         privileged: (N, P) float32 or None: what no sensor tells; for training only.
+        vectors: name to (N, To, dim) float32, the contract's further vectors as observed, the oldest first.
         metadata: what else is known, as text: seed, success, instruction, bag.
     """
 
@@ -38,6 +39,7 @@ class Episode:
     commands: np.ndarray
     privileged: np.ndarray | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def regular(
@@ -50,6 +52,7 @@ class Episode:
         actions: np.ndarray,
         privileged: np.ndarray | None = None,
         metadata: dict[str, str] | None = None,
+        vectors: dict[str, np.ndarray] | None = None,
     ) -> 'Episode':
         """Of N frames one period apart, as a simulator gives them; the first one stands in for what was before it.
 
@@ -61,6 +64,7 @@ class Episode:
             actions: (N, A) float32, the command in force from each frame on.
             privileged: (N, P) float32 or None.
             metadata: as text.
+            vectors: name to (N, dim) float32.
 
         Raises:
             StoreError: the frames are not one period apart.
@@ -81,6 +85,7 @@ class Episode:
             commands=actions,
             privileged=privileged,
             metadata=metadata or {},
+            vectors={name: values[seen] for name, values in (vectors or {}).items()},
         )
 
     def __len__(self) -> int:
@@ -105,6 +110,7 @@ class Episode:
             'command_stamps_ns': self.command_stamps_ns,
             'commands': self.commands,
             **{f'images.{name}': value for name, value in self.images.items()},
+            **{f'vectors.{name}': value for name, value in self.vectors.items()},
             **{f'image_index.{name}': value for name, value in self.image_index.items()},
         }
         if self.privileged is not None:
@@ -124,6 +130,8 @@ class Episode:
         for camera in contract.cameras:
             wanted[f'images.{camera.name}'] = ((None, *camera.size, 3), 'uint8')
             wanted[f'image_index.{camera.name}'] = (seen, 'int32')
+        for vector in contract.vectors:
+            wanted[f'vectors.{vector.name}'] = ((*seen, vector.dim), 'float32')
         if self.privileged is not None:
             wanted['privileged'] = ((count, None), 'float32')
         tensors = self.tensors()
@@ -147,7 +155,9 @@ class Episode:
         for name, stamps in (('stamps_ns', self.stamps_ns), ('command_stamps_ns', self.command_stamps_ns)):
             if len(stamps) == 0 or (np.diff(stamps) <= 0).any():
                 wrong.append(f'{name} must hold at least one stamp and increase')
-        for name, values in (('proprio', self.proprio), ('commands', self.commands)):
+        numbers = {'proprio': self.proprio, 'commands': self.commands}
+        numbers |= {f'vectors.{name}': values for name, values in self.vectors.items()}
+        for name, values in numbers.items():
             if not np.isfinite(values).all():
                 wrong.append(f'{name} holds values that are not finite')
         for name, index in self.image_index.items():

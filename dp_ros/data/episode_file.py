@@ -137,7 +137,10 @@ def _checksum(tensors: dict[str, np.ndarray], metadata: str) -> str:
 def _episode(images: dict[str, np.ndarray], tensors: dict[str, np.ndarray], metadata: str) -> Episode:
     """Of version 2, from what its file holds."""
     index = {name[12:]: tensors.pop(name) for name in list(tensors) if name.startswith('image_index.')}
-    return Episode(images=images, image_index=index, metadata=json.loads(metadata), **tensors)
+    vectors = {name[8:]: tensors.pop(name) for name in list(tensors) if name.startswith('vectors.')}
+    return Episode(
+        images=images, image_index=index, vectors=vectors, metadata=json.loads(metadata), **tensors
+    )
 
 
 def _layout(tensors: Mapping[str, np.ndarray], texts: Mapping[str, str]) -> tuple[dict[str, int], bytes]:

@@ -92,6 +92,8 @@ def run_episode(
         measured = robot.joint_positions()
         buffer.push_joints(now, contract.joint_names, measured)
         if (step * period) % controller.tick_ns == 0:
+            for name, values in robot.vectors().items():
+                buffer.push_vector(name, now, values)
             for camera in contract.cameras:
                 picture = robot.render(camera.name)
                 buffer.push_image(camera.name, now, partial(np.asarray, picture))

@@ -60,6 +60,8 @@ def measure_ticks(controller: Controller, ticks: int, warmup: int = 20, seed: in
         buffer.push_joints(now, contract.joint_names, pose + rng.normal(0, 1e-3, pose.shape))
         for name, images in pictures.items():
             buffer.push_image(name, now, partial(np.asarray, images[k % 4]))
+        for vector in contract.vectors:
+            buffer.push_vector(vector.name, now, rng.normal(size=vector.dim))
         observation = buffer.observe(now)
         observed = time.perf_counter()
         chunk = controller.tick(observation)
@@ -108,7 +110,7 @@ def tick_flops(policy: Policy, controller: Controller) -> int:
     """Operations of encoding one observation and of the tick's network evaluations."""
     example = policy.contract.example()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        context = policy.encode(example['proprio'], example['images'])
+        context = policy.encode(example['proprio'], example['images'], example['vectors'])
         tokens = policy.hold_tokens(example['proprio'])
         sigma = torch.ones(tokens.shape[:2], device=policy.device)
         for _ in range(controller.control.evaluations):

@@ -111,6 +111,7 @@ class Network(nn.Module):
         pred_horizon: Tp; T = Tp / actions_per_token.
         obs_horizon: To.
         goals: kinds of goals that it takes; the goal's token is the last one of the context.
+        vectors: further measured vectors, name to length, in token order.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Network(nn.Module):
         pred_horizon: int,
         obs_horizon: int,
         goals: tuple[str, ...] = (),
+        vectors: Mapping[str, int] | None = None,
     ):
         super().__init__()
         if pred_horizon % config.actions_per_token:
@@ -139,7 +141,10 @@ class Network(nn.Module):
             {name: CameraEncoder(width, config.camera_points, config.camera_tokens) for name in cameras}
         )
         self.proprio_encoder = VectorEncoder(proprio_dim, width)
-        tokens_per_step = len(cameras) * config.camera_tokens + 1
+        self.vector_encoders = nn.ModuleDict(
+            {name: VectorEncoder(dim, width) for name, dim in (vectors or {}).items()}
+        )
+        tokens_per_step = len(cameras) * config.camera_tokens + 1 + len(self.vector_encoders)
         self.num_context = obs_horizon * tokens_per_step + (1 if goals else 0)
         self.context_position = nn.Parameter(0.02 * torch.randn(self.num_context, width))
         self.context_norm = nn.LayerNorm(width, eps=1e-6)
@@ -169,6 +174,7 @@ class Network(nn.Module):
         images: Mapping[str, Tensor],
         goal_BD: Tensor | None = None,
         valid_BN: Tensor | None = None,
+        vectors: Mapping[str, Tensor] | None = None,
     ) -> Context:
         """Encode one observation per row.
 
@@ -179,7 +185,8 @@ class Network(nn.Module):
                 it has k times as many rows as there are observations, so has the context: the observations once with
                 each B goals. They are encoded once, unless the goal modulates the cameras.
             valid_BN: False hides a context token. Order: for each observation step the cameras' tokens, then
-                proprioception; the goal last.
+                proprioception and the vectors; the goal last.
+            vectors: name to (B, O, dim), normalised.
         """
         if (goal_BD is None) != (self.goals is None):
             raise ValueError(
@@ -189,6 +196,7 @@ class Network(nn.Module):
             times = len(goal_BD) // len(proprio_BOS)
             proprio_BOS = proprio_BOS.repeat(times, 1, 1)
             images = {name: image.repeat(times, 1, 1, 1, 1) for name, image in images.items()}
+            vectors = {name: values.repeat(times, 1, 1) for name, values in (vectors or {}).items()}
         batch, steps = proprio_BOS.shape[:2]
         groups = []  # per observation step: (B, O, tokens, D)
         for name in self.cameras:
@@ -198,6 +206,8 @@ class Network(nn.Module):
             tokens = self.camera_encoders[name](images[name].flatten(0, 1), film)
             groups.append(tokens.unflatten(0, (batch, steps)))
         groups.append(self.proprio_encoder(proprio_BOS)[:, :, None])
+        for name, encoder in self.vector_encoders.items():
+            groups.append(encoder((vectors or {})[name])[:, :, None])
         tokens_BND = torch.cat(groups, dim=2).flatten(1, 2)
         if goal_BD is not None:
             tokens_BND = tokens_BND.repeat(len(goal_BD) // batch, 1, 1)

@@ -96,6 +96,7 @@ def _said_by(node: Node, bag: Bag, binding: Binding | None, raw: Mapping[str, st
         *binding.joint_states,
         *binding.pose_states,
         *binding.cameras.values(),
+        *binding.vectors.values(),
         *binding.action_sources(),
     ]
     topics = [part.topic for part in parts] + [binding.robot_description] * bool(binding.robot_description)

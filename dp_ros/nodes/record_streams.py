@@ -93,6 +93,8 @@ def binding_streams(node: Node, binding: Binding) -> list[Stream]:
         add(joints.topic, JOINTS_TYPE, reliable=joints.qos == 'reliable')
     for pose in binding.pose_states:
         add(pose.topic, POSE_TYPE, reliable=pose.qos == 'reliable')
+    for vector in binding.vectors.values():
+        add(vector.topic, vector.type, reliable=vector.qos == 'reliable')
     for camera in binding.cameras.values():
         add(camera.topic, camera.type, reliable=camera.qos == 'reliable', depth=_IMAGES_DEPTH)
     for source in (*binding.action_sources(), *controllers_actions(binding.arms)):

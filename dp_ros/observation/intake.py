@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding, CameraBinding, PoseStateBinding
 from dp_ros.contract.compare import require_match
 from dp_ros.messages.image import decode_image
 from dp_ros.messages.joint_state import decode_joint_state
 from dp_ros.messages.pose import decode_pose
+from dp_ros.messages.sequences import read
 from dp_ros.messages.stamps import header_ns
 from dp_ros.observation.observation_buffer import ObservationBuffer
 
@@ -28,7 +31,7 @@ class Source:
         topic: as the binding names it, absolute or in the namespace of the nodes.
         type: its message type, like 'sensor_msgs/msg/Image'.
         qos: name of its quality of service in the binding.
-        stream: 'joints', or the name of the camera.
+        stream: 'joints', or the name of the camera or vector.
         put: takes a message and the time of its arrival, which stands in for a stamp of zero. Raises MessageError for
             a message that cannot be read; nothing of it is stored.
     """
@@ -43,10 +46,11 @@ class Source:
 class Intake:
     """Decodes what a binding's topics carry, and pushes it.
 
-    An image counts as seen when it was exposed: its stamp less the latency of its camera.
+    An image counts as seen when it was exposed: its stamp less the latency of its camera. Vectors have no stamps, and
+    count from their arrival.
 
     Args:
-        contract: what is needed; topics of other cameras are left alone.
+        contract: what is needed; topics of other cameras and vectors are left alone.
         binding: which topic carries it.
         buffer: where it goes.
 
@@ -61,6 +65,8 @@ class Intake:
         sources += [Source(p.topic, POSE_TYPE, p.qos, 'joints', self._pose(p)) for p in binding.pose_states]
         cameras = {c.name: binding.cameras[c.name] for c in contract.cameras}
         sources += [Source(c.topic, c.type, c.qos, name, self._image(name, c)) for name, c in cameras.items()]
+        vectors = {v.name: binding.vectors[v.name] for v in contract.vectors}
+        sources += [Source(v.topic, v.type, v.qos, name, self._vector(name)) for name, v in vectors.items()]
         self.sources = tuple(sources)
 
     def _joints(self, message: Any, now_ns: int) -> None:
@@ -71,6 +77,12 @@ class Intake:
         def put(message: Any, now_ns: int) -> None:
             stamp_ns, row = decode_pose(message, pose.frame_id)
             self.buffer.push_joints(stamp_ns or now_ns, pose.columns, row)
+
+        return put
+
+    def _vector(self, name: str) -> Callable[[Any, int], None]:
+        def put(message: Any, now_ns: int) -> None:
+            self.buffer.push_vector(name, now_ns, read(message.data, np.float64))
 
         return put
 

@@ -15,7 +15,8 @@ class ObservationLimits:
     """Limits of age, skew and stillness; all in nanoseconds.
 
     Attributes:
-        max_image_age_ns: of the newest image of each camera.
+        max_image_age_ns: of the newest image of each camera and the newest sample of each vector, and of a sample of
+            a vector when it is used.
         max_joint_age_ns: of the newest position of each joint.
         max_camera_skew_ns: between the wanted time and the stamp of the frame used for it.
         joint_gap_ns: between two joint samples that are interpolated.

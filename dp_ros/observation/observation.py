@@ -3,7 +3,7 @@
 
 """What the policy sees at one moment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,14 @@ class Observation:
         stamp_ns: t_obs.
         proprio: (To, S) float32, joint positions in the contract's order, rad or m.
         images: camera name to (To, H, W, 3) uint8 RGB.
-        ages_ns: how old the used samples were when the observation was made: ``'joints'`` and each camera for
-            the last step, ``'<stream>[k]'`` for the step k periods before. At the start of an epoch, where
+        ages_ns: how old the used samples were when the observation was made: ``'joints'``, each camera and each
+            vector for the last step, ``'<stream>[k]'`` for the step k periods before. At the start of an epoch, where
             the first sample is repeated, ``'<stream>[k]'`` is less than k periods older than ``'<stream>'``.
+        vectors: name to (To, dim) float32, the newest sample at or before each step.
     """
 
     stamp_ns: int
     proprio: npt.NDArray[np.float32]
     images: dict[str, npt.NDArray[np.uint8]]
     ages_ns: dict[str, int]
+    vectors: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)

@@ -4,7 +4,8 @@
 """Streams in, one aligned observation out.
 
 The rule of time: t_obs is the oldest of the cameras' newest stamps. Every camera gives the frame nearest to
-t_obs, the joints are interpolated at t_obs, and the history stands at t_obs - k * period by the same rule.
+t_obs, the joints are interpolated at t_obs, vectors give the newest sample at or before it, and the history
+stands at t_obs - k * period by the same rule.
 Nothing is extrapolated and nothing is filled with zeros: what is missing, old, skewed or from the future is
 an error that names the stream, its age and the limit. Only before the first sample (start, or after a pause)
 the first one is repeated.
@@ -43,6 +44,10 @@ class ObservationBuffer:
         self._cameras = {
             c.name: StreamBuffer[LazyFrame](horizon + limits.max_camera_skew_ns, jump)
             for c in contract.cameras
+        }
+        self._vectors = {
+            v.name: StreamBuffer[npt.NDArray[np.float32]](horizon + limits.max_image_age_ns, jump)
+            for v in contract.vectors
         }
         horizon += limits.max_joint_age_ns + limits.joint_gap_ns
         self._joints = JointStreams(len(contract.joint_names), horizon, jump)
@@ -87,17 +92,38 @@ class ObservationBuffer:
             self._counters[f'images.{camera}'] += 1
             self._stored(camera, lambda: self._cameras[camera].push(stamp_ns, frame))
 
+    def push_vector(self, name: str, stamp_ns: int, values: npt.ArrayLike) -> None:
+        """Store a sample of a vector.
+
+        Raises:
+            MessageError: for a vector that the contract does not have, of another length, or not finite.
+        """
+        if name not in self._vectors:
+            raise MessageError(f'unknown vector {name!r}; legal: {list(self._vectors)}')
+        row = np.array(values, np.float32).reshape(-1)
+        dim = next(v.dim for v in self.contract.vectors if v.name == name)
+        if len(row) != dim:
+            self._count(f'malformed.{name}')
+            raise MessageError(f'vector {name!r}: expected {dim} numbers, got {len(row)}')
+        if not np.isfinite(row).all():
+            self._count(f'not_finite.{name}')
+            raise MessageError(f'vector {name!r} at {stamp_ns} ns: not finite; message dropped')
+        with self._lock:
+            self._counters[f'vectors.{name}'] += 1
+            self._stored(name, lambda: self._vectors[name].push(stamp_ns, row))
+
     def newest_observation_ns(self) -> int | None:
         """t_obs of the observation that could be made now, or None while a stream has not begun."""
         with self._lock:
             return self._observation_ns()
 
     def ages(self, now_ns: int) -> dict[str, int | None]:
-        """Age of the newest sample of ``'joints'`` (the oldest joint) and of each camera; None: never
-        seen."""
+        """Age of the newest sample of ``'joints'`` (the oldest joint), of each camera and of each vector;
+        None: never seen."""
         with self._lock:
             newest = {'joints': self._joints.newest_ns()}
             newest.update({name: stream.newest_ns for name, stream in self._cameras.items()})
+            newest.update({name: stream.newest_ns for name, stream in self._vectors.items()})
         return {name: None if stamp is None else now_ns - stamp for name, stamp in newest.items()}
 
     @property
@@ -129,6 +155,10 @@ class ObservationBuffer:
                 wanted = [(k, stamp_ns - k * self.contract.timing.period_ns) for k in reversed(steps)]
                 ages: dict[str, int] = {}
                 proprio = np.array([self._joints_at(k, at, now_ns, ages) for k, at in wanted], np.float32)
+                vectors = {
+                    name: np.stack([self._vector_at(name, k, at, now_ns, ages) for k, at in wanted])
+                    for name in self._vectors
+                }
                 frames = {
                     name: [self._frame_at(name, k, at, now_ns, ages) for k, at in wanted]
                     for name in self._cameras
@@ -137,9 +167,10 @@ class ObservationBuffer:
         except StaleObservationError:
             self._count('refused_observations')
             raise
-        proprio.setflags(write=False)
+        for values in (proprio, *vectors.values()):
+            values.setflags(write=False)
         self._count('observations')
-        return Observation(stamp_ns, proprio, images, ages)
+        return Observation(stamp_ns, proprio, images, ages, vectors)
 
     def _carried(self, names: tuple[str, ...]) -> tuple[tuple[int, ...], npt.NDArray[np.intp]]:
         """Which joints of the contract a message carries, in their order, and their places in it."""
@@ -165,6 +196,8 @@ class ObservationBuffer:
     def _clear(self) -> None:
         for camera in self._cameras.values():
             camera.clear()
+        for vector in self._vectors.values():
+            vector.clear()
         self._joints.clear()
         self._frozen = {name: FrozenWatch() for name in self._frozen}
 
@@ -181,6 +214,9 @@ class ObservationBuffer:
         limits, names = self.limits, self.contract.joint_names
         streams: list[tuple[str, StreamBuffer[Any], int]] = [
             (f'camera {name!r}', stream, limits.max_image_age_ns) for name, stream in self._cameras.items()
+        ]
+        streams += [
+            (f'vector {name!r}', stream, limits.max_image_age_ns) for name, stream in self._vectors.items()
         ]
         silent = [what for what, stream, _ in streams if not len(stream)]
         silent_joints = sorted(j for group in self._joints if not len(group.stream) for j in group.joints)
@@ -227,6 +263,21 @@ class ObservationBuffer:
             oldest_used = min(oldest_used, used)
         ages[_key('joints', k)] = now_ns - oldest_used
         return out
+
+    def _vector_at(
+        self, name: str, k: int, at_ns: int, now_ns: int, ages: dict[str, int]
+    ) -> npt.NDArray[np.float32]:
+        stream, limit = self._vectors[name], self.limits.max_image_age_ns
+        found = stream.held(max(at_ns, stream.oldest_ns or 0) if k else at_ns)
+        if found is None or at_ns - found[0] > limit:
+            off = at_ns - found[0] if found else (stream.oldest_ns or 0) - at_ns
+            where = 'before' if found else 'after'
+            raise StaleObservationError(
+                f'vector {name!r}: no sample at the wanted time (t_obs - {k} periods), the nearest one is '
+                f'{_ms(off)} {where} it, limit {_ms(limit)} before'
+            )
+        ages[_key(name, k)] = now_ns - found[0]
+        return found[1]
 
     def _frame_at(
         self, name: str, k: int, at_ns: int, now_ns: int, ages: dict[str, int]

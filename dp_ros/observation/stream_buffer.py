@@ -107,6 +107,11 @@ class StreamBuffer(Generic[T]):
         after = before if before == stamp_ns else self._stamps[i + 1]
         return (before, self._values[before]), (after, self._values[after])
 
+    def held(self, stamp_ns: int) -> tuple[int, T] | None:
+        """The newest sample at or before a time; None if all are younger."""
+        i = bisect_right(self._stamps, stamp_ns) - 1
+        return None if i < 0 else (self._stamps[i], self._values[self._stamps[i]])
+
     def discard(self, stamp_ns: int) -> None:
         """Forget one sample, if it is there."""
         if self._values.pop(stamp_ns, None) is not None:

@@ -18,8 +18,10 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -57,7 +59,7 @@ def save_checkpoint(
     Args:
         directory: the checkpoint's directory.
         policy: its weights are stored as float16, and the golden sample is made with the rounded weights.
-        golden_observation: 'proprio' (To, S) and 'images.NAME' (To, H, W, 3) of one real observation.
+        golden_observation: of one real observation, see :func:`observation_tensors`.
         card: Markdown of the model card.
 
     Raises:
@@ -84,7 +86,7 @@ def save_checkpoint(
                 f'{field}.{key}': getattr(
                     normalizer, key
                 ).clone()  # tensors of one file must not share memory
-                for field, normalizer in (('proprio', policy.proprio), ('action', policy.action))
+                for field, normalizer in _normalizers(policy).items()
                 for key in ('mean', 'std')
             }
         ),
@@ -123,7 +125,11 @@ def load_checkpoint(directory: Path | str, device: str = 'cpu') -> Policy:
     proprio, action = (
         _normalizer(tensors['normalizer.safetensors'], f, directory) for f in ('proprio', 'action')
     )
-    policy = Policy(contract, config, network.eval().to(target), proprio, action, target)
+    vectors = {
+        v.name: _normalizer(tensors['normalizer.safetensors'], f'vectors.{v.name}', directory)
+        for v in contract.vectors
+    }
+    policy = Policy(contract, config, network.eval().to(target), proprio, action, target, vectors)
     deviation = golden_error(policy, tensors['golden.safetensors'])
     if not deviation <= GOLDEN_TOLERANCE:
         raise CheckpointError(
@@ -133,15 +139,25 @@ def load_checkpoint(directory: Path | str, device: str = 'cpu') -> Policy:
     return policy
 
 
+def observation_tensors(
+    proprio: Any, images: Mapping[str, Any], vectors: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """One observation as a checkpoint names it: 'proprio' (To, S), 'images.NAME' (To, H, W, 3), 'vectors.NAME'."""
+    named = {'proprio': proprio} | {f'images.{name}': image for name, image in images.items()}
+    named |= {f'vectors.{name}': values for name, values in vectors.items()}
+    return {name: torch.as_tensor(value) for name, value in named.items()}
+
+
 def golden_tokens(policy: Policy, golden: dict[str, Tensor]) -> Tensor:
     """Denoised action tokens of the golden observation, whose buffer holds the pose under the stored noise."""
     images = {c.name: golden[f'images.{c.name}'].numpy() for c in policy.contract.cameras}
+    vectors = {v.name: golden[f'vectors.{v.name}'].numpy() for v in policy.contract.vectors}
     proprio = golden['proprio'].numpy()
     with torch.inference_mode():
         blank = RollingBuffer(policy.hold_tokens(proprio), policy.levels)
         sigma_BT = policy.levels.sigma(blank.level_BT)
         x_BTP = blank.x_BTP + sigma_BT[..., None] * golden['noise'].to(policy.device)
-        return policy.denoise(policy.encode(proprio, images))(x_BTP, sigma_BT).cpu()
+        return policy.denoise(policy.encode(proprio, images, vectors))(x_BTP, sigma_BT).cpu()
 
 
 def golden_error(policy: Policy, golden: dict[str, Tensor]) -> float:
@@ -198,6 +214,11 @@ def _tensors(blobs: dict[str, bytes], name: str, directory: Path) -> dict[str, T
         return load_tensors(blobs[name])
     except SafetensorError as error:
         raise CheckpointError(f'{directory}/{name}: not a safetensors file: {error}') from error
+
+
+def _normalizers(policy: Policy) -> dict[str, Normalizer]:
+    named = {f'vectors.{name}': normalizer for name, normalizer in policy.vectors.items()}
+    return {'proprio': policy.proprio, 'action': policy.action, **named}
 
 
 def _normalizer(stats: dict[str, Tensor], field: str, directory: Path) -> Normalizer:

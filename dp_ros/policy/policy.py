@@ -4,7 +4,7 @@
 """A policy: contract, normalisers and network, joined."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ class Policy:
         proprio: normaliser of measured joint positions.
         action: normaliser of commanded joint positions.
         device: where the network lives.
+        vectors: normalisers of the contract's further vectors, by name.
     """
 
     contract: Contract
@@ -38,6 +39,7 @@ class Policy:
     proprio: Normalizer
     action: Normalizer
     device: torch.device
+    vectors: Mapping[str, Normalizer] = field(default_factory=dict)
 
     @property
     def denoiser(self) -> Denoiser:
@@ -50,20 +52,31 @@ class Policy:
         return noise_levels(self.contract, self.config)
 
     @torch.inference_mode()
-    def encode(self, proprio: np.ndarray, images: Mapping[str, np.ndarray]) -> Context:
+    def encode(
+        self,
+        proprio: np.ndarray,
+        images: Mapping[str, np.ndarray],
+        vectors: Mapping[str, np.ndarray] | None = None,
+    ) -> Context:
         """Encode one observation.
 
         Args:
             proprio: (To, S) joint positions, SI units, the contract's joint order.
             images: camera name to (To, H, W, 3) uint8.
+            vectors: name to (To, dim), SI units; needed where the contract has some.
 
         Raises:
             ContractError: a field is missing or has another shape.
         """
-        self._check(proprio, images)
+        vectors = vectors or {}
+        self._check(proprio, images, vectors)
         state_BOS = self.proprio.encode(torch.tensor(proprio))[None].to(self.device)
         pictures = {c.name: torch.tensor(images[c.name])[None].to(self.device) for c in self.contract.cameras}
-        return self.network.encode(state_BOS, pictures)
+        further = {
+            name: normalizer.encode(torch.tensor(vectors[name]))[None].to(self.device)
+            for name, normalizer in self.vectors.items()
+        }
+        return self.network.encode(state_BOS, pictures, vectors=further)
 
     def denoise(self, context: Context) -> Denoise:
         """D(x; sigma) for one encoded observation."""
@@ -82,11 +95,18 @@ class Policy:
         pose = torch.tensor(proprio[-1]).double()
         return self.to_tokens(pose.expand(1, self.contract.timing.pred_horizon, -1)).to(self.device)
 
-    def _check(self, proprio: np.ndarray, images: Mapping[str, np.ndarray]) -> None:
+    def _check(
+        self,
+        proprio: np.ndarray,
+        images: Mapping[str, np.ndarray],
+        vectors: Mapping[str, np.ndarray],
+    ) -> None:
         steps = self.contract.timing.obs_horizon
         wanted: dict[str, tuple[int, ...]] = {'proprio': (steps, len(self.contract.joint_names))}
         wanted |= {f'image {c.name!r}': (steps, *c.size, 3) for c in self.contract.cameras}
+        wanted |= {f'vector {v.name!r}': (steps, v.dim) for v in self.contract.vectors}
         got = {'proprio': proprio.shape} | {f'image {name!r}': i.shape for name, i in images.items()}
+        got |= {f'vector {name!r}': v.shape for name, v in vectors.items()}
         wrong = [f'{k}: expected {v}, got {got.get(k)}' for k, v in wanted.items() if got.get(k) != v]
         if wrong:
             raise ContractError('observation does not fit the contract: ' + '; '.join(wrong))
@@ -122,4 +142,5 @@ def build_network(contract: Contract, config: PolicyConfig) -> Network:
         pred_horizon=contract.timing.pred_horizon,
         obs_horizon=contract.timing.obs_horizon,
         goals=contract.goals,
+        vectors={v.name: v.dim for v in contract.vectors},
     )

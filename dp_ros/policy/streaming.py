@@ -61,7 +61,7 @@ class Controller(ABC):
             ContractError: the observation does not fit the contract.
         """
         start = time.perf_counter()
-        context = self.policy.encode(observation.proprio, observation.images)
+        context = self.policy.encode(observation.proprio, observation.images, observation.vectors)
         self._synchronise()
         encoded = time.perf_counter()
         tokens_BTP = self._denoise(context, observation)

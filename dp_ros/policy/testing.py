@@ -9,7 +9,7 @@ import torch
 
 from dp_ros.contract import Contract
 from dp_ros.model.network import NetworkConfig
-from dp_ros.policy.checkpoint import save_checkpoint
+from dp_ros.policy.checkpoint import observation_tensors, save_checkpoint
 from dp_ros.policy.config import PolicyConfig
 from dp_ros.policy.normalizer import Normalizer
 from dp_ros.policy.policy import Policy, build_network
@@ -31,14 +31,15 @@ def tiny_policy(contract: Contract, seed: int = 0) -> Policy:
         for parameter in network.parameters():  # the zero-initialised parts too, so that every input matters
             parameter.data.add_(0.05 * torch.randn_like(parameter))
     normalizer = Normalizer(torch.zeros(joints, dtype=torch.float64), torch.full((joints,), 0.02).double())
-    return Policy(contract, config, network, normalizer, normalizer, torch.device('cpu'))
+    vectors = {
+        v.name: Normalizer(torch.zeros(v.dim).double(), torch.ones(v.dim).double()) for v in contract.vectors
+    }
+    return Policy(contract, config, network, normalizer, normalizer, torch.device('cpu'), vectors)
 
 
 def tiny_checkpoint(directory: Path, contract: Contract, seed: int = 0) -> Path:
     """Write the tiny policy as a checkpoint and return its directory."""
-    example = contract.example()
-    golden = {'proprio': torch.as_tensor(example['proprio'])}
-    golden |= {f'images.{name}': torch.as_tensor(image) for name, image in example['images'].items()}
+    golden = observation_tensors(**contract.example())
     save_checkpoint(
         Path(directory), tiny_policy(contract, seed), golden, '# A tiny untrained policy for tests\n'
     )

@@ -94,6 +94,10 @@ class AlohaTransferCube:
         """Measured velocities, (14,) float64, rad/s and m/s; a copy."""
         return self.physics.data.qvel[_STATE_COLUMNS].astype(np.float64)
 
+    def vectors(self) -> dict[str, np.ndarray]:
+        """None: only joints and pictures are observed."""
+        return {}
+
     def privileged(self) -> np.ndarray:
         """Position of the cube's centre in the world, (3,) float64, m."""
         return self.physics.data.qpos[16:19].astype(np.float64)

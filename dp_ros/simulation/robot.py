@@ -72,6 +72,10 @@ class SimulatedRobot(Protocol):
         """Measured velocities, (A,) float64, rad/s or m/s; a copy."""
         ...
 
+    def vectors(self) -> dict[str, np.ndarray]:
+        """The contract's further vectors now, name to (dim,) float64; copies."""
+        ...
+
     def render(self, camera: str) -> np.ndarray:
         """The camera's picture now, (H, W, 3) uint8 RGB, of the contract's ``source_size``; a copy."""
         ...

@@ -21,6 +21,7 @@ from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.diffusion.densities import LevelDensity
 from dp_ros.diffusion.levels import NoiseLevels
 from dp_ros.errors import ConfigError
+from dp_ros.policy.checkpoint import observation_tensors
 from dp_ros.policy.config import PolicyConfig
 from dp_ros.policy.normalizer import Normalizer
 from dp_ros.policy.policy import Policy, build_network, fold, noise_levels
@@ -50,6 +51,11 @@ class TrainingData:
     validation: Demonstrations
     proprio: Normalizer
     action: Normalizer
+    vectors: dict[str, Normalizer]
+
+    def encode_vectors(self, vectors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Standardised."""
+        return {name: self.vectors[name].encode(values) for name, values in vectors.items()}
 
 
 def train(
@@ -93,6 +99,7 @@ def load_data(experiment: Experiment) -> TrainingData:
         validation,
         Normalizer.fit(contract, training.proprio[:, -1]),
         Normalizer.fit(contract, training.actions),
+        {name: Normalizer.fit_vector(values[:, -1]) for name, values in training.vectors.items()},
     )
 
 
@@ -100,7 +107,11 @@ def golden_observation(data: TrainingData) -> dict[str, Tensor]:
     """The observation in the middle of the first held-out episode, as a checkpoint stores it."""
     middle = (data.validation.lengths[0] - 1) // 2
     window = data.validation.windows(torch.tensor([middle]))
-    return {'proprio': window.proprio[0]} | {f'images.{k}': v[0] for k, v in window.images.items()}
+    return observation_tensors(
+        window.proprio[0],
+        {name: frames[0] for name, frames in window.images.items()},
+        {name: values[0] for name, values in window.vectors.items()},
+    )
 
 
 def _train(experiment: Experiment, out: Path, place: World, stop_after: int | None) -> TrainingResult:
@@ -133,7 +144,9 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
     def averaged() -> Policy:
         copy = build_network(contract, policy_config).to(place.device)
         copy.load_state_dict(average)
-        return Policy(contract, policy_config, copy.eval(), data.proprio, data.action, place.device)
+        return Policy(
+            contract, policy_config, copy.eval(), data.proprio, data.action, place.device, data.vectors
+        )
 
     writer = SummaryWriter(str(out), purge_step=done) if place.is_main else None
     progress = tqdm(
@@ -206,6 +219,7 @@ def _step(
         terms: Terms = loss_module(
             move(data.proprio.encode(windows.proprio)),
             {name: move(image) for name, image in windows.images.items()},
+            {name: move(values) for name, values in data.encode_vectors(windows.vectors).items()},
             move(clean_BTP),
             move(valid_BTP),
             move(levels.sigma(level_RT[chunks])),

@@ -35,6 +35,7 @@ class TrainingLoss(nn.Module):
         self,
         proprio_BOS: Tensor,
         images: Mapping[str, Tensor],
+        vectors: Mapping[str, Tensor],
         clean_BTP: Tensor,
         valid_BTP: Tensor,
         sigma_RT: Tensor,
@@ -42,7 +43,7 @@ class TrainingLoss(nn.Module):
     ) -> Terms:
         """Terms of R noised chunks: R = B times the noise draws, row r belongs to observation r // draws."""
         draws = len(sigma_RT) // len(proprio_BOS)
-        context = self.network.encode(proprio_BOS, images).repeat(draws)
+        context = self.network.encode(proprio_BOS, images, vectors=vectors).repeat(draws)
         routes = self.network.routes(sigma_RT)
         loss_R = self.denoiser.loss(
             partial(self.network, feed_forwards=self.network.feed_forwards(routes)),

@@ -14,6 +14,8 @@ def model_card(experiment: Experiment, policy: Policy, facts: dict[str, str]) ->
     parameters = sum(p.numel() for p in policy.network.parameters())
     arms = ', '.join(f'{a.name} ({len(a.joint_names)} joints)' for a in contract.embodiment.arms)
     cameras = ', '.join(f'{c.name} {c.size[0]}x{c.size[1]} px' for c in contract.cameras) or 'none'
+    vectors = ', '.join(f'{v.name} ({v.dim})' for v in contract.vectors)
+    seen = f'| vectors | {vectors} |\n' if vectors else ''
     recipe = '\n'.join(f'| {key} | {value} |' for key, value in vars(experiment.training).items())
     measured = '\n'.join(f'| {key} | {value} |' for key, value in facts.items())
     return f"""# {experiment.name}
@@ -25,7 +27,7 @@ def model_card(experiment: Experiment, policy: Policy, facts: dict[str, str]) ->
 | contract | {contract.name}, hash {contract.hash[:8]} |
 | arms | {arms} |
 | cameras | {cameras} |
-| To / Tp / Ta / period | {horizons} / {timing.period_ns / 1e6:g} ms |
+{seen}| To / Tp / Ta / period | {horizons} / {timing.period_ns / 1e6:g} ms |
 | parameters | {parameters:,} |
 | control | {control.mode}, {control.evaluations} evaluation(s), start from {control.buffer_start} |
 

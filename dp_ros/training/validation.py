@@ -20,7 +20,9 @@ def validate(policy: Policy, data: Demonstrations, windows: int = 256) -> dict[s
     clean_BTP = fold(policy.action.encode(batch.actions), per_token).to(device)
     valid_BTP = fold(batch.valid[..., None].expand(batch.actions.shape), per_token).to(device)
     context = policy.network.encode(
-        policy.proprio.encode(batch.proprio).to(device), {k: v.to(device) for k, v in batch.images.items()}
+        policy.proprio.encode(batch.proprio).to(device),
+        {k: v.to(device) for k, v in batch.images.items()},
+        vectors={k: policy.vectors[k].encode(v).to(device) for k, v in batch.vectors.items()},
     )
     noise_BTP = torch.randn(clean_BTP.shape, generator=generator).to(device)
     figures = {}
