@@ -36,6 +36,10 @@ class StaleObservationError(DpRosError):
     """An observation cannot be assembled: a stream is silent, stale, skewed or from the future."""
 
 
+class GoalError(DpRosError):
+    """A goal that the policy does not take, an instruction that nobody knows, or no goal where one is needed."""
+
+
 class ChunkError(DpRosError):
     """An action chunk fails a gate; ``gate`` names it."""
 

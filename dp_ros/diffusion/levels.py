@@ -38,11 +38,17 @@ class NoiseLevels:
         """Like :meth:`sigma`, but exactly 0 at level 0: the end of sampling."""
         return torch.where(level <= 0, torch.zeros_like(level), self.sigma(level))
 
-    def table(self, steps: int | None = None) -> Tensor:
-        """Descending sigmas from sigma_max in ``steps`` (default L) equal level steps, ending in 0: (steps + 1,)."""
+    def table(self, steps: int | None = None, schedule: str = 'exponential') -> Tensor:
+        """Descending sigmas from sigma_max in ``steps`` (default L) steps, ending in 0: (steps + 1,).
+
+        'exponential' takes equal steps of the level, the last of which ends in 0 in place of sigma_min; 'karras' comes
+        down to sigma_min first (:func:`karras_sigmas`), so that its last step is a small one.
+        """
         steps = self.count if steps is None else steps
         if steps < 1:
             raise ValueError(f'steps must be at least 1, got {steps}')
+        if schedule == 'karras':
+            return karras_sigmas(steps, self.sigma_min, self.sigma_max)
         return self.sigma_or_zero(torch.linspace(self.count, 0, steps + 1, dtype=torch.float64)).float()
 
 

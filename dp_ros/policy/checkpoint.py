@@ -7,7 +7,8 @@
     config.json              network sizes, noise range, default control, provenance (the resolved experiment)
     model.safetensors        EMA weights, float16
     normalizer.safetensors   means and standard deviations, float64
-    golden.safetensors       one observation, its noise, the expected actions
+    golden.safetensors       one observation, its noise, the expected actions; a goal of each kind that the policy takes
+    instructions.safetensors the embeddings of known instructions; only where the policy takes instructions
     manifest.json            SHA-256 of every file above
     README.md                the model card; for people, who may add to it
 
@@ -32,7 +33,9 @@ from torch import Tensor
 from dp_ros.contract import Contract
 from dp_ros.diffusion.rolling_buffer import RollingBuffer
 from dp_ros.errors import CheckpointError, DpRosError
+from dp_ros.model.goals import IMAGE, INSTRUCTION, GoalBatch
 from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.goal import Instructions
 from dp_ros.policy.normalizer import Normalizer
 from dp_ros.policy.policy import Policy, build_network
 
@@ -43,6 +46,7 @@ FILES = (
     'normalizer.safetensors',
     'golden.safetensors',
 )
+INSTRUCTIONS = 'instructions.safetensors'
 CARD = 'README.md'
 # Standardised units. Kernels of other machines round differently; a wrong weight or a swapped joint is far beyond.
 GOLDEN_TOLERANCE = 2e-3
@@ -59,7 +63,8 @@ def save_checkpoint(
     Args:
         directory: the checkpoint's directory.
         policy: its weights are stored as float16, and the golden sample is made with the rounded weights.
-        golden_observation: of one real observation, see :func:`observation_tensors`.
+        golden_observation: of one real observation, see :func:`observation_tensors`; with 'goal.instruction' (an
+            embedding) and 'goal.image' (H, W, 3) where the policy takes them.
         card: Markdown of the model card.
 
     Raises:
@@ -90,8 +95,10 @@ def save_checkpoint(
                 for key in ('mean', 'std')
             }
         ),
-        'golden.safetensors': save_tensors({k: v.contiguous() for k, v in golden.items()}),
+        'golden.safetensors': save_tensors({k: v.clone() for k, v in golden.items()}),
     }
+    if 'instruction' in policy.contract.goals:
+        blobs[INSTRUCTIONS] = policy.instructions.to_bytes()
     manifest = {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()}
     blobs[CARD] = card.encode()
     blobs['manifest.json'] = (json.dumps(manifest, indent=2) + '\n').encode()
@@ -129,7 +136,10 @@ def load_checkpoint(directory: Path | str, device: str = 'cpu') -> Policy:
         v.name: _normalizer(tensors['normalizer.safetensors'], f'vectors.{v.name}', directory)
         for v in contract.vectors
     }
-    policy = Policy(contract, config, network.eval().to(target), proprio, action, target, vectors)
+    instructions = _instructions(blobs, directory)
+    policy = Policy(
+        contract, config, network.eval().to(target), proprio, action, target, vectors, instructions
+    )
     deviation = golden_error(policy, tensors['golden.safetensors'])
     if not deviation <= GOLDEN_TOLERANCE:
         raise CheckpointError(
@@ -149,7 +159,10 @@ def observation_tensors(
 
 
 def golden_tokens(policy: Policy, golden: dict[str, Tensor]) -> Tensor:
-    """Denoised action tokens of the golden observation, whose buffer holds the pose under the stored noise."""
+    """Denoised action tokens of the golden observation, whose buffer holds the pose under the stored noise.
+
+    (1, T, P); for a policy with goals a row for each kind in the contract's order.
+    """
     images = {c.name: golden[f'images.{c.name}'].numpy() for c in policy.contract.cameras}
     vectors = {v.name: golden[f'vectors.{v.name}'].numpy() for v in policy.contract.vectors}
     proprio = golden['proprio'].numpy()
@@ -157,7 +170,21 @@ def golden_tokens(policy: Policy, golden: dict[str, Tensor]) -> Tensor:
         blank = RollingBuffer(policy.hold_tokens(proprio), policy.levels)
         sigma_BT = policy.levels.sigma(blank.level_BT)
         x_BTP = blank.x_BTP + sigma_BT[..., None] * golden['noise'].to(policy.device)
-        return policy.denoise(policy.encode(proprio, images, vectors))(x_BTP, sigma_BT).cpu()
+        context = policy.encode(proprio, images, vectors, _golden_goals(policy, golden))
+        rows = len(context.summary_BD)
+        return policy.denoise(context)(x_BTP.repeat(rows, 1, 1), sigma_BT.repeat(rows, 1)).cpu()
+
+
+def _golden_goals(policy: Policy, golden: dict[str, Tensor]) -> Tensor | None:
+    encoder, device = policy.network.goals, policy.device
+    if encoder is None:
+        return None
+    batches = {
+        'instruction': lambda value: GoalBatch(torch.tensor([INSTRUCTION], device=device), text_BG=value),
+        'image': lambda value: GoalBatch(torch.tensor([IMAGE], device=device), image_BHWC=value),
+    }
+    values = {kind: golden[f'goal.{kind}'][None].to(device) for kind in encoder.kinds}
+    return torch.cat([encoder(batches[kind](value)) for kind, value in values.items()])
 
 
 def golden_error(policy: Policy, golden: dict[str, Tensor]) -> float:
@@ -190,11 +217,12 @@ def _read_verified(directory: Path) -> dict[str, bytes]:
     if missing:
         raise CheckpointError(f'{directory}: checkpoint lacks {missing}')
     try:
-        manifest = json.loads((directory / 'manifest.json').read_text())
-        blobs = {name: (directory / name).read_bytes() for name in FILES}
+        manifest = dict(json.loads((directory / 'manifest.json').read_text()))
+        names = (*FILES, INSTRUCTIONS) if INSTRUCTIONS in manifest else FILES
+        blobs = {name: (directory / name).read_bytes() for name in names}
     except (OSError, ValueError) as error:
         raise CheckpointError(f'{directory}: cannot read the checkpoint: {error}') from error
-    wrong = [n for n in FILES if hashlib.sha256(blobs[n]).hexdigest() != dict(manifest).get(n)]
+    wrong = [n for n in names if hashlib.sha256(blobs[n]).hexdigest() != manifest.get(n)]
     if wrong:
         raise CheckpointError(
             f'{directory}: SHA-256 differs from manifest.json for {wrong}: the files were damaged or edited'
@@ -219,6 +247,15 @@ def _tensors(blobs: dict[str, bytes], name: str, directory: Path) -> dict[str, T
 def _normalizers(policy: Policy) -> dict[str, Normalizer]:
     named = {f'vectors.{name}': normalizer for name, normalizer in policy.vectors.items()}
     return {'proprio': policy.proprio, 'action': policy.action, **named}
+
+
+def _instructions(blobs: dict[str, bytes], directory: Path) -> Instructions:
+    if INSTRUCTIONS not in blobs:
+        return Instructions()
+    try:
+        return Instructions.from_bytes(blobs[INSTRUCTIONS])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f'{directory}/{INSTRUCTIONS}: not a table of instructions: {error}') from error
 
 
 def _normalizer(stats: dict[str, Tensor], field: str, directory: Path) -> Normalizer:

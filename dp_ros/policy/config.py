@@ -12,6 +12,7 @@ from dp_ros.errors import ConfigError
 from dp_ros.model.network import NetworkConfig
 
 BUFFER_STARTS = ('hold', 'denoise', 'noise')
+SCHEDULE_NAMES = ('exponential', 'karras')
 SAMPLER_NAMES = ('ddim', 'euler', 'heun', 'dpmpp_2m')
 T = TypeVar('T')
 
@@ -34,20 +35,28 @@ class ControlConfig:
         buffer_start: how an epoch's buffer starts: 'hold' the measured pose, a full 'denoise', or pure 'noise'
             (measured to fail; kept for comparison).
         sampler: sampler of a full denoise.
+        schedule: its noise levels: 'exponential' or 'karras' (levels.py).
         execute: actions executed of each chunk before the next; 0 means the contract's action horizon.
+        guidance: lambda of classifier-free guidance: 1 follows the goal at the cost of one branch, 0 ignores it at the
+            same cost, anything else computes both; only for policies trained with goal dropout.
+        goal_free: without a goal the policy runs unconditionally instead of waiting for one.
     """
 
     mode: str = 'streaming'
     evaluations: int = 1
     buffer_start: str = 'hold'
     sampler: str = 'ddim'
+    schedule: str = 'exponential'
     execute: int = 0
+    guidance: float = 1.0
+    goal_free: bool = False
 
     def __post_init__(self) -> None:
         for key, legal in (
             ('mode', ('streaming', 'chunk')),
             ('buffer_start', BUFFER_STARTS),
             ('sampler', SAMPLER_NAMES),
+            ('schedule', SCHEDULE_NAMES),
         ):
             if getattr(self, key) not in legal:
                 raise ConfigError(f'control.{key} must be one of {legal}, got {getattr(self, key)!r}')
@@ -55,15 +64,24 @@ class ControlConfig:
             raise ConfigError(
                 f'control.evaluations must be at least 1 and control.execute at least 0, got {self}'
             )
+        if not 0.0 <= self.guidance < float('inf'):
+            raise ConfigError(f'control.guidance must be finite and at least 0, got {self.guidance}')
 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyConfig:
-    """The resolved configuration of a policy; ``provenance`` is free-form and only for people."""
+    """The resolved configuration of a policy.
+
+    Attributes:
+        network, diffusion, control: see the classes.
+        null_goal: trained with goal dropout, so that the learned null goal means something.
+        provenance: free-form and only for people.
+    """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
+    null_goal: bool = False
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,7 +91,7 @@ class PolicyConfig:
     @classmethod
     def from_dict(cls, data: object, where: str = 'config') -> 'PolicyConfig':
         """Strictly from plain data."""
-        keys = check_keys(data, {'network', 'diffusion', 'control', 'provenance'}, where)
+        keys = check_keys(data, {'network', 'diffusion', 'control', 'null_goal', 'provenance'}, where)
         network = keys.get('network', {})
         if isinstance(network, Mapping) and network.get('goal_dim') == 0:
             # Written by every version before goals had encoders, and never anything else than 0.
@@ -82,8 +100,15 @@ class PolicyConfig:
             network=build(NetworkConfig, network, f'{where}.network'),
             diffusion=build(DiffusionConfig, keys.get('diffusion', {}), f'{where}.diffusion'),
             control=build(ControlConfig, keys.get('control', {}), f'{where}.control'),
+            null_goal=_flag(keys.get('null_goal', False), f'{where}.null_goal'),
             provenance=dict(keys.get('provenance', {})),
         )
+
+
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f'{where}: expected bool, got {value!r}')
+    return value
 
 
 def check_keys(data: object, legal: set[str], where: str) -> dict[str, Any]:

@@ -12,10 +12,13 @@ from torch import Tensor
 
 from dp_ros.contract import Contract
 from dp_ros.diffusion.denoiser import Denoise, Denoiser
+from dp_ros.diffusion.guidance import guided
 from dp_ros.diffusion.levels import NoiseLevels
-from dp_ros.errors import ContractError
+from dp_ros.errors import ContractError, GoalError
+from dp_ros.model.goals import IMAGE, INSTRUCTION, GoalBatch
 from dp_ros.model.network import Context, Network
 from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.goal import Goal, Instructions
 from dp_ros.policy.normalizer import Normalizer
 
 
@@ -31,6 +34,7 @@ class Policy:
         action: normaliser of commanded joint positions.
         device: where the network lives.
         vectors: normalisers of the contract's further vectors, by name.
+        instructions: whose embeddings are known.
     """
 
     contract: Contract
@@ -40,6 +44,7 @@ class Policy:
     action: Normalizer
     device: torch.device
     vectors: Mapping[str, Normalizer] = field(default_factory=dict)
+    instructions: Instructions = field(default_factory=Instructions)
 
     @property
     def denoiser(self) -> Denoiser:
@@ -57,6 +62,7 @@ class Policy:
         proprio: np.ndarray,
         images: Mapping[str, np.ndarray],
         vectors: Mapping[str, np.ndarray] | None = None,
+        goal_RD: Tensor | None = None,
     ) -> Context:
         """Encode one observation.
 
@@ -64,6 +70,7 @@ class Policy:
             proprio: (To, S) joint positions, SI units, the contract's joint order.
             images: camera name to (To, H, W, 3) uint8.
             vectors: name to (To, dim), SI units; needed where the contract has some.
+            goal_RD: from :meth:`goal_tokens`; the context has its rows.
 
         Raises:
             ContractError: a field is missing or has another shape.
@@ -76,11 +83,57 @@ class Policy:
             name: normalizer.encode(torch.tensor(vectors[name]))[None].to(self.device)
             for name, normalizer in self.vectors.items()
         }
-        return self.network.encode(state_BOS, pictures, vectors=further)
+        return self.network.encode(state_BOS, pictures, goal_RD, vectors=further)
 
-    def denoise(self, context: Context) -> Denoise:
-        """D(x; sigma) for one encoded observation."""
-        return self.denoiser.bind(self.network, context)
+    def denoise(self, context: Context, guidance: float = 1.0) -> Denoise:
+        """D(x; sigma) for one encoded observation; ``guidance`` as given to :meth:`goal_tokens`."""
+        bound = self.denoiser.bind(self.network, context)
+        return bound if guidance in (0.0, 1.0) else guided(bound, guidance)
+
+    @torch.inference_mode()
+    def goal_tokens(self, goal: Goal | None, guidance: float = 1.0) -> Tensor | None:
+        """The goal encoded, once for all ticks that follow it: (R, D), or None for a policy without goals.
+
+        R is 1 where one branch is enough, which for guidance 1 is the goal's and for 0 the unconditional one, else 2.
+
+        Args:
+            goal: None for the unconditional branch alone.
+            guidance: lambda of classifier-free guidance.
+
+        Raises:
+            GoalError: the policy does not take this goal, or was not trained to do without one.
+        """
+        encoder = self.network.goals
+        if goal is not None:
+            batch = self._goal_batch(goal)
+        if encoder is None:
+            return None
+        if (goal is None or guidance != 1.0) and not self.config.null_goal:
+            raise GoalError(
+                f'policy {self.contract.name!r} was trained with a goal in every sample (goal_dropout 0): it can '
+                'neither run without one nor be guided'
+            )
+        null_1D = encoder.null_tokens(1)
+        if goal is None or guidance == 0.0:
+            return null_1D
+        goal_1D = encoder(batch)
+        return goal_1D if guidance == 1.0 else torch.cat([goal_1D, null_1D])
+
+    def _goal_batch(self, goal: Goal) -> GoalBatch:
+        legal = self.contract.goals
+        if goal.kind not in legal:
+            raise GoalError(
+                f'policy {self.contract.name!r} takes goals of kinds {legal or "none"}, got {goal}'
+            )
+        if goal.instruction is not None:
+            text_BG = self.instructions.vector(goal.instruction)[None].to(self.device)
+            return GoalBatch(torch.tensor([INSTRUCTION], device=self.device), text_BG=text_BG)
+        assert goal.image is not None
+        size = (*self.contract.cameras[0].size, 3)
+        if goal.image.shape != size or goal.image.dtype != np.uint8:
+            raise GoalError(f'a goal image must be {size} uint8, got {goal.image.shape} {goal.image.dtype}')
+        image_BHWC = torch.tensor(goal.image)[None].to(self.device)
+        return GoalBatch(torch.tensor([IMAGE], device=self.device), image_BHWC=image_BHWC)
 
     def to_tokens(self, actions: Tensor) -> Tensor:
         """(..., Tp, A) in SI units to standardised action tokens (..., T, P)."""

@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from dp_ros.action.chunk import ActionChunk
+from dp_ros.diffusion.denoiser import Denoise
 from dp_ros.diffusion.rolling_buffer import RollingBuffer, advance
 from dp_ros.diffusion.samplers import SAMPLERS
+from dp_ros.errors import GoalError
 from dp_ros.model.network import Context
 from dp_ros.observation.observation import Observation
 from dp_ros.policy.config import ControlConfig
+from dp_ros.policy.goal import Goal
 from dp_ros.policy.policy import Policy
 
 
@@ -25,6 +28,7 @@ class Controller(ABC):
     Attributes:
         policy: the policy.
         epoch: counts resets; every chunk carries it, so that what was predicted before a reset can be dropped.
+        goal: what to do; None where nothing was asked for.
         stage_ms: milliseconds that the last tick spent in 'encode', 'network' and 'decode'.
     """
 
@@ -36,7 +40,13 @@ class Controller(ABC):
         self.seq = 0
         self.stage_ms: dict[str, float] = {}
         self._generator = torch.Generator()
-        self.reset()
+        if control.guidance != 1.0 or control.goal_free:
+            if not policy.contract.goals:
+                raise GoalError(f'policy {policy.contract.name!r} takes no goals: there is nothing to guide')
+            policy.goal_tokens(None)  # whether it can is asked here rather than in motion
+        self.goal: Goal | None = None
+        self._goal_RD: Tensor | None = None
+        self.set_goal(None)
 
     @property
     def tick_ns(self) -> int:
@@ -53,15 +63,47 @@ class Controller(ABC):
         # Not the built-in hash(): it differs between processes for some types and this must not.
         self._generator.manual_seed((self.seed * 1_000_003 + self.epoch) % (1 << 63))
 
+    @property
+    def waits_for_goal(self) -> bool:
+        """Whether a tick would fail because nothing was asked for."""
+        needs = self.policy.contract.goals and self.control.guidance != 0.0 and not self.control.goal_free
+        return bool(needs) and self.goal is None
+
+    def goal_tokens(self, goal: Goal) -> Tensor | None:
+        """What :meth:`set_goal` takes of a goal; changes nothing, so that any thread may ask whether it is legal.
+
+        Raises:
+            GoalError: the policy does not take this goal.
+        """
+        return self.policy.goal_tokens(goal, self.control.guidance)
+
+    def set_goal(self, goal: Goal | None) -> None:
+        """Take another goal and begin a new epoch; on an error everything stays as it was.
+
+        Raises:
+            GoalError: the policy does not take this goal.
+        """
+        tokens_RD = None if goal is None else self.goal_tokens(goal)
+        self.goal, self._goal_RD = goal, tokens_RD
+        if goal is None and not self.waits_for_goal:
+            self._goal_RD = self.policy.goal_tokens(None)
+        self.reset()
+
     @torch.inference_mode()
     def tick(self, observation: Observation) -> ActionChunk:
         """Predict the chunk that starts at the observation's stamp.
 
         Raises:
             ContractError: the observation does not fit the contract.
+            GoalError: the policy needs a goal and has none.
         """
+        if self.waits_for_goal:
+            kinds = ' or '.join(self.policy.contract.goals)
+            raise GoalError(f'policy {self.policy.contract.name!r} needs a goal ({kinds}) and has none')
         start = time.perf_counter()
-        context = self.policy.encode(observation.proprio, observation.images, observation.vectors)
+        context = self.policy.encode(
+            observation.proprio, observation.images, observation.vectors, self._goal_RD
+        )
         self._synchronise()
         encoded = time.perf_counter()
         tokens_BTP = self._denoise(context, observation)
@@ -90,6 +132,10 @@ class Controller(ABC):
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
         """Denoised action tokens (1, T, P) for an encoded observation."""
 
+    def _denoiser(self, context: Context) -> Denoise:
+        # Without a goal there is one branch only, whatever the guidance.
+        return self.policy.denoise(context, 0.0 if self.goal is None else self.control.guidance)
+
     def _synchronise(self) -> None:
         if self.policy.device.type == 'cuda':
             torch.cuda.synchronize(self.policy.device)
@@ -99,7 +145,8 @@ class Controller(ABC):
         noise_BTP = torch.randn(1, network.num_tokens, network.token_dim, generator=self._generator)
         sample = SAMPLERS[self.control.sampler]
         start_BTP = (levels.sigma_max * noise_BTP).to(self.policy.device)
-        return sample(self.policy.denoise(context), start_BTP, levels.table(steps).to(self.policy.device))
+        sigmas = levels.table(steps, self.control.schedule).to(self.policy.device)
+        return sample(self._denoiser(context), start_BTP, sigmas)
 
 
 class StreamingPolicy(Controller):
@@ -110,6 +157,7 @@ class StreamingPolicy(Controller):
         seed: seed of the noise.
         evaluations: network evaluations a tick; None takes the checkpoint's.
         buffer_start: 'hold', 'denoise' or 'noise'; None takes the checkpoint's.
+        control: in place of the checkpoint's.
     """
 
     def __init__(
@@ -118,8 +166,9 @@ class StreamingPolicy(Controller):
         seed: int = 0,
         evaluations: int | None = None,
         buffer_start: str | None = None,
+        control: ControlConfig | None = None,
     ):
-        control = policy.config.control
+        control = control or policy.config.control
         control = replace(
             control,
             mode='streaming',
@@ -138,7 +187,7 @@ class StreamingPolicy(Controller):
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
         if self._buffer is None:
             self._buffer = self._start(context, observation)
-        denoise = self.policy.denoise(context)
+        denoise = self._denoiser(context)
         clean_BTP, self._buffer = advance(self._buffer, denoise, self._generator, self.control.evaluations)
         return clean_BTP
 
@@ -163,8 +212,9 @@ class ChunkPolicy(Controller):
         evaluations: int | None = None,
         execute: int | None = None,
         sampler: str | None = None,
+        control: ControlConfig | None = None,
     ):
-        control = policy.config.control
+        control = control or policy.config.control
         super().__init__(
             policy,
             replace(
@@ -185,5 +235,5 @@ def make_controller(policy: Policy, seed: int = 0, control: ControlConfig | None
     """The controller that a control configuration describes; the checkpoint's own by default."""
     control = control or policy.config.control
     if control.mode == 'chunk':
-        return ChunkPolicy(policy, seed, control.evaluations, control.execute, control.sampler)
-    return StreamingPolicy(policy, seed, control.evaluations, control.buffer_start)
+        return ChunkPolicy(policy, seed, control=control)
+    return StreamingPolicy(policy, seed, control=control)

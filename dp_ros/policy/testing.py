@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 
 from dp_ros.contract import Contract
+from dp_ros.model.goals import TEXT_DIM
 from dp_ros.model.network import NetworkConfig
 from dp_ros.policy.checkpoint import observation_tensors, save_checkpoint
 from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.goal import Instructions
 from dp_ros.policy.normalizer import Normalizer
 from dp_ros.policy.policy import Policy, build_network
 
@@ -22,6 +24,7 @@ def tiny_policy(contract: Contract, seed: int = 0) -> Policy:
             width=16, depth=1, heads=2, camera_points=8, camera_tokens=2,
             actions_per_token=contract.timing.action_horizon,
         ),
+        null_goal=bool(contract.goals),
         provenance={'note': 'untrained, for tests'},
     )  # fmt: skip
     joints = len(contract.joint_names)
@@ -34,13 +37,33 @@ def tiny_policy(contract: Contract, seed: int = 0) -> Policy:
     vectors = {
         v.name: Normalizer(torch.zeros(v.dim).double(), torch.ones(v.dim).double()) for v in contract.vectors
     }
-    return Policy(contract, config, network, normalizer, normalizer, torch.device('cpu'), vectors)
+    return Policy(
+        contract,
+        config,
+        network,
+        normalizer,
+        normalizer,
+        torch.device('cpu'),
+        vectors,
+        tiny_instructions(contract),
+    )
+
+
+def tiny_instructions(contract: Contract) -> Instructions:
+    """Two instructions with made-up embeddings, for a contract that has instructions."""
+    if 'instruction' not in contract.goals:
+        return Instructions()
+    vectors_MG = torch.randn(2, TEXT_DIM, generator=torch.Generator().manual_seed(0))
+    return Instructions(('push the button', 'open the drawer'), torch.nn.functional.normalize(vectors_MG))
 
 
 def tiny_checkpoint(directory: Path, contract: Contract, seed: int = 0) -> Path:
     """Write the tiny policy as a checkpoint and return its directory."""
     golden = observation_tensors(**contract.example())
-    save_checkpoint(
-        Path(directory), tiny_policy(contract, seed), golden, '# A tiny untrained policy for tests\n'
-    )
+    policy = tiny_policy(contract, seed)
+    if 'instruction' in contract.goals:
+        golden['goal.instruction'] = policy.instructions.vectors_MG[0]
+    if 'image' in contract.goals:
+        golden['goal.image'] = golden[f'images.{contract.cameras[0].name}'][-1]
+    save_checkpoint(Path(directory), policy, golden, '# A tiny untrained policy for tests\n')
     return Path(directory)
