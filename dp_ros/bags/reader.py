@@ -4,25 +4,27 @@
 """Bags: rosbag2 recordings of MCAP and SQLite files, whole, compressed or cut off."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from rosbags.serde import SerdeError
-from rosbags.typesys.store import Typestore
 
 from dp_ros.bags import zstandard
 from dp_ros.bags.files import Files
 from dp_ros.bags.merge import merged
 from dp_ros.bags.message_types import MessageTypes
+from dp_ros.bags.repeated_layout import deserializer
 from dp_ros.bags.storage import at
 from dp_ros.errors import BagError
 
 # Chunks may overlap by what a recorder buffers; more is a clock that was set back.
 OVERLAP_NS = 1_000_000_000
 FOREVER_NS = 2**63 - 1
+# Few and large: after each a thread waits for its turn with Python.
+HASH_BLOCK = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class BagMessage(NamedTuple):
         log_ns: when it was recorded.
         raw: the serialized message. A view of a larger block, which lives as long as the view: copy what you keep.
         bag: the bag's name, for errors.
-        store: the types of its bag.
+        deserialize: makes the object of ``raw``.
     """
 
     topic: str
@@ -58,16 +60,18 @@ class BagMessage(NamedTuple):
     log_ns: int
     raw: bytes | memoryview
     bag: str
-    store: Typestore
+    deserialize: Callable[[bytes | memoryview], Any]
 
     def decode(self) -> Any:
         """The message as an object with the fields of its type; number arrays are numpy views of ``raw``.
+
+        What does not change from message to message, such as names, is shared among them: do not write to it.
 
         Raises:
             BagError: the bytes are no message of that type.
         """
         try:
-            return self.store.deserialize_cdr(self.raw, self.type)
+            return self.deserialize(self.raw)
         except (SerdeError, ValueError, IndexError, OverflowError, MemoryError) as error:
             raise BagError(
                 f'bag {self.bag!r}, topic {self.topic}, message at {at(self.log_ns)}: '
@@ -98,7 +102,7 @@ class Bag:
         written = [file for file in files.opened if file.stretches]
         self.start_ns = min((file.start_ns for file in written), default=0)
         self.end_ns = max((file.end_ns for file in written), default=0)
-        self._stores: dict[int, dict[int, Typestore]] = {}
+        self._deserializers: dict[int, dict[int, Callable[[bytes | memoryview], Any]]] = {}
         self.topics: Mapping[str, TopicInfo] = self._read_topics()
         self._note_clock()
 
@@ -142,46 +146,46 @@ class Bag:
         return self._messages(wanted, start_ns or 0, FOREVER_NS if stop_ns is None else stop_ns)
 
     def sha256(self) -> str:
-        """Hash (hex) of its storage files, one after the other, as they are on the disk."""
-        digest = hashlib.sha256()
+        """Hash (hex) of its storage files, one after the other, as they are on the disk; any thread may call it."""
+        digest, block = hashlib.sha256(), memoryview(bytearray(HASH_BLOCK))
         for path in self._files.sources:
-            with path.open('rb') as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
+            with path.open('rb', buffering=0) as file:
+                while size := file.readinto(block):
+                    digest.update(block[:size])
         return digest.hexdigest()
 
     def _messages(self, wanted: set[str], start_ns: int, stop_ns: int) -> Iterator[BagMessage]:
         sources, channels = [], []
         for number, file in enumerate(self._files.opened):
-            stores = self._stores[number]
+            makers = self._deserializers[number]
             carried = {
-                c.id: (c.topic, c.type, stores[c.id])
+                c.id: (c.topic, c.type, makers[c.id])
                 for c in file.channels.values()
-                if c.topic in wanted and c.id in stores
+                if c.topic in wanted and c.id in makers
             }
             sources += [(stretch, carried) for stretch in file.stretches]
             channels.append(carried)
         name, unpack = self.name, self._files.messages_compressed
         for carried, (log_ns, channel, raw) in merged(sources, start_ns, stop_ns):
-            topic, kind, store = carried[channel]
+            topic, kind, deserialize = carried[channel]
             if unpack:
                 try:
                     raw = zstandard.decompress(raw)
                 except zstandard.ZstdError as error:
                     self.problems.add(f'topic {topic}, message at {at(log_ns)} is damaged: skipped: {error}')
                     continue
-            yield BagMessage(topic, kind, log_ns, memoryview(raw), name, store)
+            yield BagMessage(topic, kind, log_ns, memoryview(raw), name, deserialize)
 
     def _read_topics(self) -> dict[str, TopicInfo]:
         types = MessageTypes(self.distribution)
         found: dict[str, TopicInfo] = {}
         for number, file in enumerate(self._files.opened):
-            stores = self._stores[number] = {}
+            makers = self._deserializers[number] = {}
             for channel in file.channels.values():
                 count = file.counts.get(channel.id, 0)
                 problem = ''
                 try:
-                    stores[channel.id] = types.store(channel)
+                    makers[channel.id] = deserializer(types.store(channel), channel.type)
                 except BagError as error:
                     problem = str(error)
                     self.problems.add(f'topic {channel.topic}: skipped, {error}')

@@ -115,7 +115,7 @@ class EpisodeBuilder:
                 stamp_ns = log_ns - observation.ages_ns[f'{name}[{k}]' if k else name]
                 if stamp_ns not in known:
                     known[stamp_ns] = len(known)
-                    self._files[name].write(pixels[i].tobytes())
+                    self._files[name].write(pixels[i].data)
                 row.append(known[stamp_ns])
             self._shown[name].append(row)
 

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from dp_ros.bags.topics import absolute, located
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.data.bag_episodes import EpisodeBuilder, summary_of
+from dp_ros.data.episode import Episode
 from dp_ros.data.episode_file import write_episode
 from dp_ros.errors import BagError, MessageError
 from dp_ros.observation.limits import ObservationLimits
@@ -111,12 +113,14 @@ def import_bag(
     folder = Path(tempfile.mkdtemp(prefix='bag-', dir=staging))
     done = ImportedBag(path)
     try:
-        with open_bag(path) as bag:
-            done.name, done.sha256 = bag.name, bag.sha256()
-            if done.sha256 in known:
-                raise BagError(f'bag {bag.name!r} is in the store already')
+        with open_bag(path) as bag, ThreadPoolExecutor(1) as beside:
+            done.name = bag.name
+            # Hashed while it is read: the disk is asked once, and the hash takes as long as a fifth of the rest.
+            sha256 = beside.submit(bag.sha256)
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                reading = _Reading(bag, contract, binding, settings, folder, Path(scratch), done)
+                reading = _Reading(
+                    bag, contract, binding, settings, folder, Path(scratch), done, sha256, known
+                )
                 reading.run(progress)
             # Damage inside a bag is found when it is read.
             done.skipped += [f'bag {bag.name!r}: {problem}' for problem in bag.problems]
@@ -143,8 +147,12 @@ class _Reading:
         folder: Path,
         scratch: Path,
         done: ImportedBag,
+        sha256: 'Future[str]',
+        known: Collection[str],
     ) -> None:
         self._bag, self._settings, self._folder, self._done = bag, settings, folder, done
+        self._sha256, self._known = sha256, known
+        self._waiting: list[tuple[Episode, Path]] = []
         self._builder = builder = EpisodeBuilder(contract, binding, settings.limits, scratch)
         self._contract = contract
         wanted = {source.topic: source.type for source in builder.intake.sources}
@@ -169,6 +177,7 @@ class _Reading:
                 self._done.counters[f'episodes_{span.outcome}'] += 1
                 continue
             self._episode(span, progress)
+        self._write_waiting()
         for text, count in self._troubles.most_common(MOST_TROUBLES):
             again = f' ({count} times)' if count > 1 else ''
             self._done.skipped.append(f'bag {bag.name!r}, {text}{again}')
@@ -196,6 +205,8 @@ class _Reading:
                 self._trouble(message.topic, message.log_ns, str(error))
             if progress is not None and number % 64 == 0:
                 progress((message.log_ns - bag.start_ns) / length, done.size)
+            if number % 64 == 0 and self._known and self._sha256.done():
+                self._require_new()
         count = 0
         for episode in builder.finish(span.stop_ns):
             summary = {'bag': bag.name, 'index': span.index, 'outcome': span.outcome} | dict(
@@ -203,7 +214,6 @@ class _Reading:
             )
             metadata = {
                 'bag': bag.name,
-                'bag_sha256': done.sha256,
                 'episode': str(span.index),
                 'outcome': span.outcome,
                 'success': str(span.outcome == 'success'),
@@ -211,10 +221,7 @@ class _Reading:
                 'operator': span.operator,
             }
             file = self._folder / f'{span.index:06d}-{count}.safetensors'
-            done.files.append(file)
-            episode = replace(episode, metadata=metadata)
-            episode.check(self._contract, f'bag {bag.name!r}, episode {span.index}')
-            write_episode(episode, file)
+            self._waiting.append((replace(episode, metadata=metadata), file))
             done.episodes.append(summary | {'instruction': span.instruction})
             count += 1
         done.notes += [f'bag {bag.name!r}, episode {span.index}: {note}' for note in builder.notes]
@@ -228,6 +235,24 @@ class _Reading:
                 + (f': {why}' if why else ': no message of its topics')
             )
         builder.refused.clear()
+        if self._sha256.done():
+            self._write_waiting()
+
+    def _require_new(self) -> None:
+        """Refuse a bag that is imported already, once its hash is known; waits for that."""
+        self._done.sha256 = self._sha256.result()
+        if self._done.sha256 in self._known:
+            raise BagError(f'bag {self._bag.name!r} is in the store already')
+
+    def _write_waiting(self) -> None:
+        """Episodes that had to wait for the bag's hash."""
+        self._require_new()
+        for episode, file in self._waiting:
+            self._done.files.append(file)
+            episode = replace(episode, metadata=episode.metadata | {'bag_sha256': self._done.sha256})
+            episode.check(self._contract, f'bag {self._bag.name!r}, episode {episode.metadata["episode"]}')
+            write_episode(episode, file)
+        self._waiting.clear()
 
     def _trouble(self, topic: str, log_ns: int, text: str) -> None:
         """The first of a kind is told with its time; the kind is the text without numbers."""

@@ -123,11 +123,13 @@ def fill_window(
 
 
 def _stack(points: Any, field: str, width: int) -> Array:
-    rows = [read(getattr(point, field), np.float64) for point in points]
+    rows = [getattr(point, field) for point in points]
+    if not all(isinstance(row, np.ndarray) for row in rows):
+        rows = [read(row, np.float64) for row in rows]
     for i, row in enumerate(rows):
         if len(row) != width:
             raise MessageError(f'trajectory: point {i} has {len(row)} {field} for {width} joints')
-    return np.stack(rows) if rows else np.zeros((0, width))
+    return np.array(rows, np.float64) if rows else np.zeros((0, width))
 
 
 def _fill(

@@ -50,8 +50,13 @@ class FrozenWatch:
             self._pixels is not None
             and self._since_ns is not None
             and stamp_ns >= self._since_ns
-            and (pixels is self._pixels or np.array_equal(pixels, self._pixels))
+            and (pixels is self._pixels or _equal(pixels, self._pixels))
         )
         if not same or self._since_ns is None:
             self._since_ns, self._pixels = stamp_ns, pixels
         return stamp_ns - self._since_ns
+
+
+def _equal(one: Image, other: Image) -> bool:
+    """Most pictures differ in their first row already."""
+    return np.array_equal(one[:1], other[:1]) and np.array_equal(one, other)

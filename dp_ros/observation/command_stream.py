@@ -3,6 +3,7 @@
 
 """What was commanded, from the messages of a site's command topics: a curve for every joint of a contract."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -141,10 +142,11 @@ class CommandStream:
     def _put_values(
         self, source: ActionSourceBinding, stamp_ns: int, names: Sequence[str], values: Array
     ) -> None:
-        wanted = [(name, float(values[i])) for i, name in enumerate(names) if name in self._columns]
+        row = values.tolist()
+        wanted = [(name, row[i]) for i, name in enumerate(names) if name in self._columns]
         if not wanted:
             raise MessageError(f'it has the joints {tuple(names)}, expected some of {tuple(self._columns)}')
-        bad = [name for name, value in wanted if not np.isfinite(value)]
+        bad = [name for name, value in wanted if not math.isfinite(value)]
         if bad:
             raise MessageError(f'positions of {bad} at {stamp_ns} ns are not finite')
         self._own(source.topic, [name for name, _ in wanted])

@@ -36,6 +36,7 @@ class ObservationBuffer:
     def __init__(self, contract: Contract, limits: ObservationLimits | None = None) -> None:
         self.contract = contract
         self.limits = limits = limits or ObservationLimits()
+        self._names = contract.joint_names
         self._lock = threading.Lock()
         self._counters: Counter[str] = Counter()
         timing = contract.timing
@@ -179,8 +180,8 @@ class ObservationBuffer:
             if len(self._name_maps) >= NAME_MAPS:  # somebody shuffles the names of every message
                 self._name_maps.clear()
             place = {name: i for i, name in enumerate(names)}
-            joints = tuple(j for j, name in enumerate(self.contract.joint_names) if name in place)
-            places = [place[self.contract.joint_names[j]] for j in joints]
+            joints = tuple(j for j, name in enumerate(self._names) if name in place)
+            places = [place[self._names[j]] for j in joints]
             found = self._name_maps[names] = (joints, np.array(places, np.intp))
         return found
 
@@ -211,7 +212,7 @@ class ObservationBuffer:
         return _oldest([stream.newest_ns for stream in self._cameras.values()])
 
     def _checked_observation_ns(self, now_ns: int) -> int:
-        limits, names = self.limits, self.contract.joint_names
+        limits, names = self.limits, self._names
         streams: list[tuple[str, StreamBuffer[Any], int]] = [
             (f'camera {name!r}', stream, limits.max_image_age_ns) for name, stream in self._cameras.items()
         ]
@@ -245,7 +246,7 @@ class ObservationBuffer:
         return stamp_ns
 
     def _joints_at(self, k: int, at_ns: int, now_ns: int, ages: dict[str, int]) -> npt.NDArray[np.float64]:
-        out, oldest_used = np.empty(len(self.contract.joint_names)), now_ns
+        out, oldest_used = np.empty(len(self._names)), now_ns
         for group in self._joints:
             used = max(at_ns, group.stream.oldest_ns or 0)
             pair = group.stream.bracket(used)
@@ -254,7 +255,7 @@ class ObservationBuffer:
             # At t_obs itself a stream that has only just begun may not stand in for the past either.
             gap = after_ns - before_ns if k else max(after_ns - before_ns, used - at_ns)
             if gap > self.limits.joint_gap_ns:
-                name = self.contract.joint_names[group.joints[0]]
+                name = self._names[group.joints[0]]
                 raise StaleObservationError(
                     f'joint {name!r}: {_ms(gap)} without a sample, limit {_ms(self.limits.joint_gap_ns)}'
                 )
@@ -311,7 +312,7 @@ class ObservationBuffer:
                 f'camera {name!r}: frozen, the pixels have not changed for {_ms(unchanged)}, '
                 f'limit {_ms(limit)}'
             )
-        stacked = np.stack(pixels)
+        stacked = np.stack(pixels) if len(pixels) > 1 else pixels[0][None]
         stacked.setflags(write=False)
         return stacked
 
