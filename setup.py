@@ -92,6 +92,7 @@ setup(
             'colcon-ros>=0.5',
             'mypy>=1.11',
             'pytest>=8,<10',
+            'rosbags-image>=0.10,<0.11',  # what the decoders of images are compared with
             'ruff>=0.6',
         ],
     },

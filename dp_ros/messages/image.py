@@ -10,33 +10,36 @@ import numpy as np
 import numpy.typing as npt
 
 from dp_ros.errors import MessageError
+from dp_ros.messages.depth import DEPTHS, decode_compressed_depth, nearness
+from dp_ros.messages.encodings import COLOURS
 from dp_ros.messages.sequences import like, read
 from dp_ros.messages.stamps import fill_time
 
 Image = npt.NDArray[np.uint8]
+DepthRange = tuple[float, float]
 
-# Encoding: bytes of a pixel, and which of them are red, green, blue.
-ENCODINGS: dict[str, tuple[int, tuple[int, int, int]]] = {
-    'rgb8': (3, (0, 1, 2)),
-    'bgr8': (3, (2, 1, 0)),
-    'rgba8': (4, (0, 1, 2)),
-    'bgra8': (4, (2, 1, 0)),
-    'mono8': (1, (0, 0, 0)),
-}
 JPEG_END = b'\xff\xd9'
 
 
-def decode_image(message: Any) -> Image:
+def decode_image(message: Any, depth_m: DepthRange | None = None) -> Image:
     """RGB pixels of an Image or a CompressedImage.
 
+    Args:
+        message: live, of a bag, or of the same shape.
+        depth_m: (near, far) in metres of a depth camera, whose pixels are its nearness (see depth.py); None: a camera
+            of colours.
+
     Returns:
-        (H, W, 3) uint8 RGB, read-only. Of an Image it is a view of the message's data, with whatever strides
-        that takes; nothing is copied.
+        (H, W, 3) uint8 RGB, read-only. Where the encoding allows it (all of plain RGB, BGR or grey) a view of the
+        message's data, with whatever strides that takes.
 
     Raises:
-        MessageError: unknown encoding or format, data that is too short or damaged.
+        MessageError: unknown encoding or format, a depth image of a camera that is bound as none or the reverse, data
+            that is too short or damaged.
     """
-    return _decode_compressed(message) if hasattr(message, 'format') else _decode_raw(message)
+    if hasattr(message, 'format'):
+        return _decode_compressed(message, depth_m)
+    return _decode_raw(message) if depth_m is None else _decode_depth(message, depth_m)
 
 
 def fill_image(message: Any, image: Image, stamp_ns: int, frame_id: str = '') -> None:
@@ -55,9 +58,40 @@ def fill_image(message: Any, image: Image, stamp_ns: int, frame_id: str = '') ->
 
 
 def _decode_raw(message: Any) -> Image:
-    if message.encoding not in ENCODINGS:
-        raise MessageError(f'image encoding {message.encoding!r} is unknown; legal: {list(ENCODINGS)}')
-    size, (red, _, blue) = ENCODINGS[message.encoding]
+    encoding = COLOURS.get(message.encoding)
+    if encoding is None:
+        if message.encoding in DEPTHS:
+            raise MessageError(
+                f'image encoding {message.encoding!r} is depth: say depth_m: [near, far] at this camera of the binding'
+            )
+        raise MessageError(f'image encoding {message.encoding!r} is unknown; legal: {[*COLOURS, *DEPTHS]}')
+    size = encoding.samples * encoding.sample_bytes
+    pixels = _rows(message, size)
+    high, wide = encoding.block
+    if pixels.shape[0] % high or pixels.shape[1] % wide:
+        raise MessageError(
+            f'image of {pixels.shape[0]} x {pixels.shape[1]} {message.encoding}: '
+            f'height and width must be multiples of {high} and {wide}'
+        )
+    if encoding.sample_bytes == 2:
+        pixels = pixels[..., (0 if message.is_bigendian else 1) :: 2]
+    return encoding.rgb(pixels)
+
+
+def _decode_depth(message: Any, depth_m: DepthRange) -> Image:
+    if message.encoding not in DEPTHS:
+        raise MessageError(
+            f'image encoding {message.encoding!r} is no depth, but the binding says depth_m of this camera; '
+            f'legal: {list(DEPTHS)}'
+        )
+    kind, unit_m = DEPTHS[message.encoding]
+    dtype = np.dtype('>' + kind if message.is_bigendian else '<' + kind)
+    rows = np.ascontiguousarray(_rows(message, dtype.itemsize))
+    return nearness(rows.view(dtype)[..., 0], unit_m, depth_m)
+
+
+def _rows(message: Any, size: int) -> Image:
+    """The bytes (H, W, size) of an Image, a view."""
     height, width, step = int(message.height), int(message.width), int(message.step)
     data = read(message.data, np.uint8)
     if height < 1 or width < 1 or step < width * size or len(data) < step * height:
@@ -65,21 +99,31 @@ def _decode_raw(message: Any) -> Image:
             f'image of {height} x {width} {message.encoding}: {len(data)} bytes in steps of {step}, '
             f'need at least {height} steps of {width * size}'
         )
-    pixels = data[: step * height].reshape(height, step)[:, : width * size].reshape(height, width, size)
-    if size == 1:
-        return np.broadcast_to(pixels, (height, width, 3))
-    return pixels[..., :3] if red < blue else pixels[..., 2::-1]
+    return data[: step * height].reshape(height, step)[:, : width * size].reshape(height, width, size)
 
 
-def _decode_compressed(message: Any) -> Image:
+def _decode_compressed(message: Any, depth_m: DepthRange | None) -> Image:
     form = str(message.format)
     kind = form.lower()
-    if 'depth' in kind or not any(name in kind for name in ('jpeg', 'jpg', 'png')):
-        raise MessageError(f'image format {form!r} is unknown; legal: jpeg, png')
     data = read(message.data, np.uint8)
+    is_depth = 'depth' in kind or kind.split(';')[0].strip() in ('16uc1', '32fc1')
+    if depth_m is not None:
+        if not is_depth and kind != 'png':
+            raise MessageError(
+                f'image format {form!r} is no depth, but the binding says depth_m of this camera; '
+                'legal: compressedDepth png, 16UC1; png compressed, png'
+            )
+        return decode_compressed_depth(form, data, depth_m)
+    if is_depth:
+        raise MessageError(
+            f'image format {form!r} is depth: say depth_m: [near, far] at this camera of the binding'
+        )
+    if not any(name in kind for name in ('jpeg', 'jpg', 'png')):
+        raise MessageError(f'image format {form!r} is unknown; legal: jpeg, png, compressedDepth png')
     # A cut JPEG decodes to a picture with a grey rest; only the missing end mark tells.
     cut = 'png' not in kind and data.tobytes().rfind(JPEG_END) < 0
-    # The network must see what the sensor saw, not what a viewer would turn upright.
+    # The network must see what the sensor saw, not what a viewer would turn upright. Alpha is dropped, grey becomes
+    # three channels, and of 16 bits the upper eight are kept.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = None if cut or not len(data) else cv2.imdecode(data, flags)
     if pixels is None:

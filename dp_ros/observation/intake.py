@@ -91,6 +91,6 @@ class Intake:
 
         def put(message: Any, now_ns: int) -> None:
             stamp_ns = header_ns(message) or now_ns
-            self.buffer.push_image(name, stamp_ns - latency_ns, lambda: decode_image(message))
+            self.buffer.push_image(name, stamp_ns - latency_ns, lambda: decode_image(message, camera.depth_m))
 
         return put

@@ -10,9 +10,17 @@ from rosbags.typesys import Stores, get_typestore
 
 from dp_ros.bags.jpeg import COMPRESSED_TYPE, IMAGE_TYPE, JpegCompressor
 from dp_ros.errors import MessageError
-from dp_ros.messages.image import ENCODINGS, decode_image
+from dp_ros.messages.image import decode_image
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
+# Samples of a pixel, and which of them are red, green and blue.
+LAYOUTS = {
+    'rgb8': (3, (0, 1, 2)),
+    'bgr8': (3, (2, 1, 0)),
+    'rgba8': (4, (0, 1, 2)),
+    'bgra8': (4, (2, 1, 0)),
+    'mono8': (1, (0, 0, 0)),
+}
 
 
 def picture(height=48, width=64):
@@ -37,10 +45,10 @@ def serialized(pixels, encoding, step_extra=0):
     return bytes(STORE.serialize_cdr(message, IMAGE_TYPE))
 
 
-@pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8'])
+@pytest.mark.parametrize('encoding', list(LAYOUTS))
 @pytest.mark.parametrize('step_extra', [0, 5])
 def test_the_live_decoder_sees_the_same_picture_in_both(encoding, step_extra):
-    size, colours = ENCODINGS[encoding]
+    size, colours = LAYOUTS[encoding]
     pixels = np.full((48, 64, size), 255, np.uint8)
     pixels[..., list(colours)] = picture()
     raw = serialized(pixels, encoding, step_extra)

@@ -76,7 +76,8 @@ def test_png_is_exact_and_jpeg_is_close_both_in_rgb():
 @pytest.mark.parametrize(
     ('changes', 'reason'),
     [
-        ({'encoding': '16UC1'}, r"encoding '16UC1' is unknown; legal: \['rgb8', 'bgr8', 'rgba8'"),
+        ({'encoding': 'nv12'}, r"encoding 'nv12' is unknown; legal: \['rgb8', 'bgr8', 'rgba8'"),
+        ({'encoding': '16UC1'}, r"encoding '16UC1' is depth: say depth_m: \[near, far\]"),
         ({'step': 20}, '105 bytes in steps of 20, need at least 5 steps of 21'),
         ({'data': b'\0' * 104}, '104 bytes in steps of 21'),
         ({'height': 0}, 'image of 0 x 7'),
@@ -89,9 +90,15 @@ def test_illegal_images_are_refused(changes, reason):
         decode_image(sent)
 
 
-@pytest.mark.parametrize('form', ['16UC1; compressedDepth png', 'tiff', ''])
+@pytest.mark.parametrize('form', ['tiff', ''])
 def test_unknown_formats_are_refused(form):
     with pytest.raises(MessageError, match='is unknown; legal: jpeg, png'):
+        decode_image(compressed(form, '.png'))
+
+
+@pytest.mark.parametrize('form', ['16UC1; compressedDepth png', '16UC1; png compressed'])
+def test_depth_of_a_camera_that_is_bound_as_none_is_refused(form):
+    with pytest.raises(MessageError, match='is depth: say depth_m'):
         decode_image(compressed(form, '.png'))
 
 

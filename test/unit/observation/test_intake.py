@@ -68,6 +68,19 @@ def test_a_picture_counts_from_its_exposure():
     np.testing.assert_allclose(observation.proprio[-1], 0.965)
 
 
+def test_a_depth_camera_is_seen_as_nearness():
+    """Half way between near and far is half way between white and black."""
+    camera = replace(BINDING.cameras['top'], depth_m=(0.5, 1.5))
+    found = Intake(CONTRACT, replace(BINDING, cameras={'top': camera}), ObservationBuffer(CONTRACT))
+    sources = {source.stream: source for source in found.sources}
+    message = image(700 * MS)
+    message.encoding, message.step, message.is_bigendian = '16UC1', 2 * 640, 0
+    message.data = np.full((480, 640), 1000, '<u2').view(np.uint8).reshape(-1)
+    sources['joints'].put(joint_state(700 * MS, 0.5), 700 * MS)
+    sources['top'].put(message, 700 * MS)
+    assert (found.buffer.observe(700 * MS).images['top'] == 128).all()
+
+
 def test_arrival_stands_in_for_a_stamp_of_zero():
     found, sources = intake()
     sources['joints'].put(joint_state(0, 0.5), 700 * MS)
