@@ -113,6 +113,7 @@ def tick_flops(policy: Policy, controller: Controller) -> int:
         context = policy.encode(example['proprio'], example['images'], example['vectors'])
         tokens = policy.hold_tokens(example['proprio'])
         sigma = torch.ones(tokens.shape[:2], device=policy.device)
+        denoise = controller.denoiser(context, 'tick' if controller.control.mode == 'streaming' else 'full')
         for _ in range(controller.control.evaluations):
-            policy.denoise(context)(tokens, sigma)
+            denoise(tokens, sigma)
     return int(counter.get_total_flops())

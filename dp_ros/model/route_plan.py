@@ -3,7 +3,7 @@
 
 """Routes that are known before run time, and the experts fused for them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -75,6 +75,10 @@ class RoutePlan(nn.Module):
             self.register_buffer(_row(name, number, layer), weight_TG.clone(), persistent=False)
             sets.append(chosen)
         self.chosen[name].append(sets)
+
+    def evaluations(self, name: str) -> Iterator[tuple[FeedForward, ...]]:
+        """What each layer does, one evaluation of the schedule ``name`` after the other."""
+        return (self.feed_forwards(name, number) for number in range(self.schedules[name]))
 
     def feed_forwards(self, name: str, number: int) -> tuple[FeedForward, ...]:
         """What each layer does at evaluation ``number`` of the schedule ``name``."""

@@ -3,7 +3,7 @@
 
 """A policy: contract, normalisers and network, joined."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,7 @@ from dp_ros.diffusion.denoiser import Denoise, Denoiser
 from dp_ros.diffusion.guidance import guided
 from dp_ros.diffusion.levels import NoiseLevels
 from dp_ros.errors import ContractError, GoalError
+from dp_ros.model.experts import FeedForward
 from dp_ros.model.goals import IMAGE, INSTRUCTION, GoalBatch
 from dp_ros.model.network import Context, Network
 from dp_ros.policy.config import PolicyConfig
@@ -85,9 +86,26 @@ class Policy:
         }
         return self.network.encode(state_BOS, pictures, goal_RD, vectors=further)
 
-    def denoise(self, context: Context, guidance: float = 1.0) -> Denoise:
-        """D(x; sigma) for one encoded observation; ``guidance`` as given to :meth:`goal_tokens`."""
-        bound = self.denoiser.bind(self.network, context)
+    def denoise(
+        self,
+        context: Context,
+        guidance: float = 1.0,
+        evaluations: Iterator[Sequence[FeedForward]] | None = None,
+    ) -> Denoise:
+        """D(x; sigma) for one encoded observation.
+
+        Args:
+            context: from :meth:`encode`.
+            guidance: as given to :meth:`goal_tokens`.
+            evaluations: what the layers do at each call to come (route_plan.py); by default it follows from sigma.
+        """
+
+        def planned(x_BTP: Tensor, sigma_BT: Tensor, context: Context) -> Tensor:
+            assert evaluations is not None
+            output_BTP: Tensor = self.network(x_BTP, sigma_BT, context, feed_forwards=next(evaluations))
+            return output_BTP
+
+        bound = self.denoiser.bind(self.network if evaluations is None else planned, context)
         return bound if guidance in (0.0, 1.0) else guided(bound, guidance)
 
     @torch.inference_mode()

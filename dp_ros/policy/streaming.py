@@ -5,6 +5,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -16,6 +17,7 @@ from dp_ros.diffusion.rolling_buffer import RollingBuffer, advance
 from dp_ros.diffusion.samplers import SAMPLERS
 from dp_ros.errors import GoalError
 from dp_ros.model.network import Context
+from dp_ros.model.route_plan import RoutePlan
 from dp_ros.observation.observation import Observation
 from dp_ros.policy.config import ControlConfig
 from dp_ros.policy.goal import Goal
@@ -29,6 +31,7 @@ class Controller(ABC):
         policy: the policy.
         epoch: counts resets; every chunk carries it, so that what was predicted before a reset can be dropped.
         goal: what to do; None where nothing was asked for.
+        plan: routes and fused experts of every evaluation to come; None for a network without experts.
         stage_ms: milliseconds that the last tick spent in 'encode', 'network' and 'decode'.
     """
 
@@ -40,6 +43,7 @@ class Controller(ABC):
         self.seq = 0
         self.stage_ms: dict[str, float] = {}
         self._generator = torch.Generator()
+        self.plan = RoutePlan(policy.network, self._schedules()) if policy.network.experts() else None
         if control.guidance != 1.0 or control.goal_free:
             if not policy.contract.goals:
                 raise GoalError(f'policy {policy.contract.name!r} takes no goals: there is nothing to guide')
@@ -132,21 +136,44 @@ class Controller(ABC):
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
         """Denoised action tokens (1, T, P) for an encoded observation."""
 
-    def _denoiser(self, context: Context) -> Denoise:
-        # Without a goal there is one branch only, whatever the guidance.
-        return self.policy.denoise(context, 0.0 if self.goal is None else self.control.guidance)
-
     def _synchronise(self) -> None:
         if self.policy.device.type == 'cuda':
             torch.cuda.synchronize(self.policy.device)
 
-    def _full_denoise(self, context: Context, steps: int) -> Tensor:
+    def denoiser(self, context: Context, schedule: str) -> Denoise:
+        """D(x; sigma) for one pass through 'tick' or 'full', whose routes are known; for any calls without experts."""
+        # Without a goal there is one branch only, whatever the guidance.
+        guidance = 0.0 if self.goal is None else self.control.guidance
+        evaluations = None if self.plan is None else self.plan.evaluations(schedule)
+        return self.policy.denoise(context, guidance, evaluations)
+
+    def _schedules(self) -> dict[str, Tensor]:
+        """Noise levels (S, T) of the evaluations to come, by running them with a denoiser that writes them down."""
+        return {'full': self._written_down(self._sample)}
+
+    def _written_down(self, run: Callable[[Denoise, Tensor], object]) -> Tensor:
+        rows: list[Tensor] = []
+
+        def denoise(x_BTP: Tensor, sigma_BT: Tensor) -> Tensor:
+            rows.append(sigma_BT[0])
+            return torch.zeros_like(x_BTP)
+
+        run(denoise, torch.zeros(1, self.policy.network.num_tokens, 1))
+        return torch.stack(rows)
+
+    @abstractmethod
+    def _full_steps(self) -> int:
+        """Evaluations of a full denoise."""
+
+    def _sample(self, denoise: Denoise, start_BTP: Tensor) -> Tensor:
+        sigmas = self.policy.levels.table(self._full_steps(), self.control.schedule).to(start_BTP.device)
+        return SAMPLERS[self.control.sampler](denoise, start_BTP, sigmas)
+
+    def _full_denoise(self, context: Context) -> Tensor:
         levels, network = self.policy.levels, self.policy.network
         noise_BTP = torch.randn(1, network.num_tokens, network.token_dim, generator=self._generator)
-        sample = SAMPLERS[self.control.sampler]
         start_BTP = (levels.sigma_max * noise_BTP).to(self.policy.device)
-        sigmas = levels.table(steps, self.control.schedule).to(self.policy.device)
-        return sample(self._denoiser(context), start_BTP, sigmas)
+        return self._sample(self.denoiser(context, 'full'), start_BTP)
 
 
 class StreamingPolicy(Controller):
@@ -187,14 +214,26 @@ class StreamingPolicy(Controller):
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
         if self._buffer is None:
             self._buffer = self._start(context, observation)
-        denoise = self._denoiser(context)
+        denoise = self.denoiser(context, 'tick')
         clean_BTP, self._buffer = advance(self._buffer, denoise, self._generator, self.control.evaluations)
         return clean_BTP
+
+    def _schedules(self) -> dict[str, Tensor]:
+        def tick(denoise: Denoise, x_BTP: Tensor) -> object:
+            buffer = RollingBuffer(x_BTP, self.policy.levels)
+            return advance(buffer, denoise, torch.Generator(), self.control.evaluations)
+
+        # Only a start by a full denoise needs its steps.
+        full = super()._schedules() if self.control.buffer_start == 'denoise' else {}
+        return {'tick': self._written_down(tick), **full}
+
+    def _full_steps(self) -> int:
+        return self.policy.levels.count
 
     def _start(self, context: Context, observation: Observation) -> RollingBuffer:
         levels = self.policy.levels
         if self.control.buffer_start == 'denoise':
-            guess_BTP = self._full_denoise(context, levels.count)
+            guess_BTP = self._full_denoise(context)
         else:
             guess_BTP = self.policy.hold_tokens(observation.proprio)
             if self.control.buffer_start == 'noise':
@@ -228,7 +267,10 @@ class ChunkPolicy(Controller):
         )
 
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
-        return self._full_denoise(context, self.control.evaluations)
+        return self._full_denoise(context)
+
+    def _full_steps(self) -> int:
+        return self.control.evaluations
 
 
 def make_controller(policy: Policy, seed: int = 0, control: ControlConfig | None = None) -> Controller:

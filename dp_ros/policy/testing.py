@@ -4,6 +4,7 @@
 """A tiny untrained checkpoint, for tests of everything around the network."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,16 +18,17 @@ from dp_ros.policy.normalizer import Normalizer
 from dp_ros.policy.policy import Policy, build_network
 
 
-def tiny_policy(contract: Contract, seed: int = 0) -> Policy:
-    """A small policy with random weights whose actions stay within a few hundredths of its mean pose."""
+def tiny_policy(contract: Contract, seed: int = 0, **sizes: Any) -> Policy:
+    """A small policy with random weights whose actions stay within a few hundredths of its mean pose.
+
+    ``sizes`` go to the NetworkConfig.
+    """
+    tiny = {'width': 16, 'depth': 1, 'heads': 2, 'camera_points': 8, 'camera_tokens': 2}
     config = PolicyConfig(
-        network=NetworkConfig(
-            width=16, depth=1, heads=2, camera_points=8, camera_tokens=2,
-            actions_per_token=contract.timing.action_horizon,
-        ),
+        network=NetworkConfig(actions_per_token=contract.timing.action_horizon, **(tiny | sizes)),
         null_goal=bool(contract.goals),
         provenance={'note': 'untrained, for tests'},
-    )  # fmt: skip
+    )
     joints = len(contract.joint_names)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
