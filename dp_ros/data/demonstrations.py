@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dp_ros.contract import Contract
 from dp_ros.data.episode import Episode
+from dp_ros.data.goals import EpisodeGoals
 from dp_ros.errors import StoreError
 
 
@@ -44,15 +45,25 @@ class Demonstrations:
         episodes: in order, of this contract.
         hold_after_end: the demonstrations end at rest with the task done, so that holding the last action is what
             follows. Without it the network never learns what comes after the end, and may begin anew.
+        labelled_share, seed: which episodes keep their instructions (goals.py).
 
     Attributes:
         lengths: anchors of each episode.
         proprio: (N, To, S) float32, of all anchors.
         vectors: name to (N, To, dim) float32, of all anchors.
         actions: (N, A) float32, the labels at the anchors themselves.
+        episode: (N,) number of each anchor's episode.
+        goals: what the episodes were for; None where the contract has no goals.
     """
 
-    def __init__(self, contract: Contract, episodes: Iterable[Episode], hold_after_end: bool = False):
+    def __init__(
+        self,
+        contract: Contract,
+        episodes: Iterable[Episode],
+        hold_after_end: bool = False,
+        labelled_share: float = 1.0,
+        seed: int = 0,
+    ):
         self.contract = contract
         self.hold_after_end = hold_after_end
         episodes = list(episodes)
@@ -64,7 +75,9 @@ class Demonstrations:
             v.name: torch.from_numpy(np.concatenate([e.vectors[v.name] for e in episodes]))
             for v in contract.vectors
         }
-        self._episode = np.repeat(np.arange(len(episodes)), self.lengths)
+        self.episode = np.repeat(np.arange(len(episodes)), self.lengths)
+        self._last = np.cumsum(self.lengths) - 1
+        self.goals = EpisodeGoals(contract, episodes, labelled_share, seed) if contract.goals else None
         self._images = {c.name: [e.images[c.name] for e in episodes] for c in contract.cameras}
         self._seen = {
             c.name: np.concatenate([e.image_index[c.name] for e in episodes]) for c in contract.cameras
@@ -95,10 +108,16 @@ class Demonstrations:
             vectors={name: values[index_B] for name, values in self.vectors.items()},
         )
 
+    def future(self, index_B: Tensor, steps: int) -> dict[str, Tensor]:
+        """What each camera shows ``steps`` anchors later, or at the end of the episode: (B, H, W, 3) uint8."""
+        index = index_B.numpy()
+        later = np.minimum(index + steps, self._last[self.episode[index]])
+        return {name: self._frames(name, later)[:, -1] for name in self._images}
+
     def _frames(self, camera: str, index_B: np.ndarray) -> Tensor:
         images, seen_BO = self._images[camera], self._seen[camera][index_B]
         out = np.empty((*seen_BO.shape, *images[0].shape[1:]), np.uint8)
-        for row, episode, seen_O in zip(out, self._episode[index_B], seen_BO, strict=True):
+        for row, episode, seen_O in zip(out, self.episode[index_B], seen_BO, strict=True):
             # The store has checked the indices; 'clip' only spares np.take a copy.
             np.take(images[episode], seen_O, axis=0, out=row, mode='clip')
         return torch.from_numpy(out)

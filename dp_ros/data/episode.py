@@ -3,6 +3,7 @@
 
 """One recorded episode as arrays."""
 
+import json
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +29,7 @@ class Episode:
             linear between these points, and held before the first and after the last one.
         privileged: (N, P) float32 or None: what no sensor tells; for training only.
         vectors: name to (N, To, dim) float32, the contract's further vectors as observed, the oldest first.
-        metadata: what else is known, as text: seed, success, instruction, bag.
+        metadata: what else is known, as text: seed, success, instruction (or a JSON list of paraphrases), bag.
     """
 
     stamps_ns: np.ndarray
@@ -95,6 +96,20 @@ class Episode:
     def seed(self) -> int | None:
         """Seed of the simulated episode, None for one that has no seed."""
         return int(self.metadata['seed']) if 'seed' in self.metadata else None
+
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """What the episode was for, in words: the paraphrases that its metadata names; empty if none is known."""
+        text = self.metadata.get('instruction', '').strip()
+        if not text.startswith('['):
+            return (text,) if text else ()
+        try:
+            texts = json.loads(text)
+        except ValueError as error:
+            raise StoreError(f'metadata instruction {text!r}: not a JSON list of texts: {error}') from error
+        if not all(isinstance(t, str) and t.strip() for t in texts):
+            raise StoreError(f'metadata instruction {text!r}: every paraphrase must be a text')
+        return tuple(texts)
 
     def check(self, contract: Contract, where: str) -> None:
         """Raise :class:`StoreError` that lists everything in which the arrays do not fit the contract."""

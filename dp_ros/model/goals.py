@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dp_ros.contract.contract import GOAL_KINDS
 from dp_ros.model.encoders import CameraEncoder, VectorEncoder
 
-# A row's kind of goal.
-NO_GOAL, INSTRUCTION, IMAGE = range(3)
-_CODES = {'instruction': INSTRUCTION, 'image': IMAGE}
+# A row's kind of goal: none, or 1 + its place in GOAL_KINDS.
+NO_GOAL, INSTRUCTION, IMAGE = range(1 + len(GOAL_KINDS))
+_CODES = {kind: 1 + place for place, kind in enumerate(GOAL_KINDS)}
 TEXT_DIM = 384
 """G, of the sentence embeddings (all-MiniLM-L6-v2)."""
 
@@ -35,6 +36,15 @@ class GoalBatch:
     kind_B: Tensor
     text_BG: Tensor | None = None
     image_BHWC: Tensor | None = None
+
+    def rows(self, row_K: Tensor) -> 'GoalBatch':
+        """Some of the rows."""
+        text_BG, image_BHWC = self.text_BG, self.image_BHWC
+        return GoalBatch(
+            self.kind_B[row_K],
+            None if text_BG is None else text_BG[row_K],
+            None if image_BHWC is None else image_BHWC[row_K],
+        )
 
 
 class GoalEncoder(nn.Module):

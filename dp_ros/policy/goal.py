@@ -5,7 +5,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 from dp_ros.errors import GoalError
 from dp_ros.model.goals import TEXT_DIM
 from dp_ros.policy.sentence_encoder import SentenceEncoder, is_installed
+from dp_ros.share import share_path
 
 _LISTED = 10
 
@@ -64,9 +65,26 @@ class Instructions:
 
     @classmethod
     def embed(cls, texts: Iterable[str]) -> 'Instructions':
-        """By the language model; ConfigError if it is not installed and there is a text."""
-        unique = tuple({_key(text): text for text in texts}.values())
-        return cls(unique, SentenceEncoder().encode(unique)) if unique else cls()
+        """From the tables that the package ships, and by the language model for what is not in them.
+
+        Raises:
+            ConfigError: a text is in no table, and the language model is not installed.
+        """
+        unique = {_key(text): text for text in texts}
+        if not unique:
+            return cls()
+        known: dict[str, Tensor] = {}
+        for path in sorted(share_path('config', 'instructions').glob('*.safetensors')):
+            table = cls.from_bytes(path.read_bytes())
+            known |= {_key(text): vector for text, vector in zip(table.texts, table.vectors_MG, strict=True)}
+        missing = [key for key in unique if key not in known]
+        if missing:
+            known |= dict(zip(missing, SentenceEncoder().encode(missing), strict=True))
+        return cls(tuple(unique.values()), torch.stack([known[key] for key in unique]))
+
+    def rows(self, texts: Sequence[str]) -> Tensor:
+        """Embeddings (M, 384) of several texts, see :meth:`vector`."""
+        return torch.stack([self.vector(text) for text in texts]) if texts else torch.zeros(0, TEXT_DIM)
 
     def vector(self, text: str) -> Tensor:
         """The embedding (384,) of a known text, or of any other by the language model.

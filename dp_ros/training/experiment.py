@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dp_ros.contract.contract import GOAL_KINDS
 from dp_ros.contract.strict_yaml import load_strict_yaml
 from dp_ros.errors import ConfigError
 from dp_ros.model.network import NetworkConfig
@@ -27,6 +28,13 @@ class TrainingConfig:
         learning_rate: peak of the cosine; weight decay acts on matrices only.
         warmup_steps: linear warm-up.
         ema_decay: of the weights that ship.
+        goal_dropout: share of samples whose goal is the learned null, each drawn on its own; with 0 the policy can
+            neither run without a goal nor be guided.
+        goal_image_share: share of the goal image among samples whose episode has an instruction as well.
+        labelled_share: share of the episodes of each task that keep their instruction, at least one.
+        alignment: weight of the contrastive alignment of instructions and goal images (heads.py).
+        foresight: weight of predicting hidden patches of a later picture (heads.py).
+        foresight_steps: how many anchors later.
         load_balance: weight of the load-balancing loss; without experts there is none.
         validation_episodes: held out, the last ones of the store.
         hold_after_end: holding the last action is the label beyond an episode's end (demonstrations.py).
@@ -44,6 +52,12 @@ class TrainingConfig:
     warmup_steps: int = 100
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
+    goal_dropout: float = 0.1
+    goal_image_share: float = 0.5
+    labelled_share: float = 1.0
+    alignment: float = 0.0
+    foresight: float = 0.0
+    foresight_steps: int = 3
     load_balance: float = 0.01
     validation_episodes: int = 10
     hold_after_end: bool = False
@@ -53,15 +67,24 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for key in ('steps', 'batch_size', 'noise_draws', 'validate_every', 'snapshot_every'):
+        for key in (
+            'steps',
+            'batch_size',
+            'noise_draws',
+            'validate_every',
+            'snapshot_every',
+            'foresight_steps',
+        ):
             if getattr(self, key) < 1:
                 raise ConfigError(f'training.{key} must be at least 1, got {getattr(self, key)}')
         if self.precision not in PRECISIONS:
             raise ConfigError(f'training.precision must be one of {PRECISIONS}, got {self.precision!r}')
-        if self.load_balance < 0:
-            raise ConfigError(f'training.load_balance must not be negative, got {self.load_balance}')
-        if not 0.0 <= self.buffer_share <= 1.0:
-            raise ConfigError(f'training.buffer_share must lie in [0, 1], got {self.buffer_share}')
+        for key in ('load_balance', 'alignment', 'foresight'):
+            if getattr(self, key) < 0:
+                raise ConfigError(f'training.{key} must not be negative, got {getattr(self, key)}')
+        for key in ('buffer_share', 'goal_dropout', 'goal_image_share', 'labelled_share'):
+            if not 0.0 <= getattr(self, key) <= 1.0:
+                raise ConfigError(f'training.{key} must lie in [0, 1], got {getattr(self, key)}')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +95,7 @@ class Experiment:
         name: of the run; names the checkpoint directory.
         store: the episode store; relative paths start where the command runs.
         network, diffusion, control, training: see the classes.
+        goals: kinds of goals that the policy takes; where it is left out, those of the store's contract.
     """
 
     name: str
@@ -81,6 +105,7 @@ class Experiment:
     control: ControlConfig
     training: TrainingConfig
     description: str = field(default='')
+    goals: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, with every default written out."""
@@ -95,7 +120,7 @@ class Experiment:
             'control': ControlConfig,
             'training': TrainingConfig,
         }
-        data = check_keys(data, {'name', 'store', 'description', *sections}, where)
+        data = check_keys(data, {'name', 'store', 'description', 'goals', *sections}, where)
         missing = sorted({'name', 'store', 'training'} - set(data))
         if missing:
             raise ConfigError(f'{where}: missing keys {missing}')
@@ -104,7 +129,10 @@ class Experiment:
         wrong = [key for key, value in texts.items() if not isinstance(value, str)]
         if wrong:
             raise ConfigError(f'{where}: {wrong} must be text')
-        return cls(**texts, **built)
+        goals = data.get('goals')
+        if goals is not None and not isinstance(goals, list):
+            raise ConfigError(f'{where}.goals: expected a list of {GOAL_KINDS}, got {goals!r}')
+        return cls(**texts, **built, goals=None if goals is None else tuple(goals))
 
     @classmethod
     def from_yaml(cls, path: Path, store: str | None = None) -> 'Experiment':

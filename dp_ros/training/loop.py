@@ -8,9 +8,10 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
@@ -23,10 +24,12 @@ from dp_ros.diffusion.levels import NoiseLevels
 from dp_ros.errors import ConfigError
 from dp_ros.policy.checkpoint import observation_tensors
 from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.goal import Instructions
 from dp_ros.policy.normalizer import Normalizer
 from dp_ros.policy.policy import Policy, build_network, fold, noise_levels
 from dp_ros.training.distributed import World, world
 from dp_ros.training.experiment import Experiment
+from dp_ros.training.goals import check_aims, draw_aims
 from dp_ros.training.loss import Terms, TrainingLoss, draw_batch
 from dp_ros.training.optimiser import learning_rate, make_optimiser, update_average
 from dp_ros.training.snapshot import load_snapshot, save_snapshot
@@ -52,6 +55,7 @@ class TrainingData:
     proprio: Normalizer
     action: Normalizer
     vectors: dict[str, Normalizer]
+    instructions: Instructions
 
     def encode_vectors(self, vectors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Standardised."""
@@ -90,16 +94,23 @@ def load_data(experiment: Experiment) -> TrainingData:
                 f'(the store {experiment.store} holds {len(store)} episodes), got {held_out}'
             )
         episodes = list(store)
-        hold = experiment.training.hold_after_end
-        training = Demonstrations(store.contract, episodes[:-held_out], hold)
-        validation = Demonstrations(store.contract, episodes[-held_out:], hold)
-    contract = training.contract
+        config, contract = experiment.training, store.contract
+        if experiment.goals is not None:
+            contract = replace(contract, goals=experiment.goals)
+        check_aims(contract, config)
+        if experiment.network.goal_film and not contract.goals:
+            raise ConfigError('network.goal_film needs goals, and the experiment names none')
+        hold = config.hold_after_end
+        training = Demonstrations(contract, episodes[:-held_out], hold, config.labelled_share, config.seed)
+        validation = Demonstrations(contract, episodes[-held_out:], hold)
+    texts = [text for part in (training, validation) if part.goals for text in part.goals.texts]
     return TrainingData(
         training,
         validation,
         Normalizer.fit(contract, training.proprio[:, -1]),
         Normalizer.fit(contract, training.actions),
         {name: Normalizer.fit_vector(values[:, -1]) for name, values in training.vectors.items()},
+        Instructions.embed(texts),
     )
 
 
@@ -107,11 +118,17 @@ def golden_observation(data: TrainingData) -> dict[str, Tensor]:
     """The observation in the middle of the first held-out episode, as a checkpoint stores it."""
     middle = (data.validation.lengths[0] - 1) // 2
     window = data.validation.windows(torch.tensor([middle]))
-    return observation_tensors(
+    golden = observation_tensors(
         window.proprio[0],
         {name: frames[0] for name, frames in window.images.items()},
         {name: values[0] for name, values in window.vectors.items()},
     )
+    if 'instruction' in data.training.contract.goals:
+        golden['goal.instruction'] = data.instructions.vectors_MG[0]
+    if data.validation.goals is not None:
+        pictures = data.validation.goals.pictures(np.zeros(1, np.int64), torch.ones(1, dtype=torch.bool))
+        golden |= {} if pictures is None else {'goal.image': pictures[0]}
+    return golden
 
 
 def _train(experiment: Experiment, out: Path, place: World, stop_after: int | None) -> TrainingResult:
@@ -125,18 +142,25 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
         network=experiment.network,
         diffusion=experiment.diffusion,
         control=experiment.control,
+        null_goal=bool(contract.goals) and config.goal_dropout > 0,
         provenance={'experiment': experiment.to_dict()},
     )
     network = build_network(contract, policy_config).to(place.device)
     average = {k: v.detach().clone().float() for k, v in network.state_dict().items()}
-    optimiser = make_optimiser(network, config)
+    loss = TrainingLoss(network, config).to(place.device)
+    optimiser = make_optimiser(loss, config)
     out.mkdir(parents=True, exist_ok=True)
     snapshot = out / 'snapshot.safetensors'
     identity = json.dumps(experiment.to_dict(), sort_keys=True)
-    done = load_snapshot(snapshot, network, average, optimiser, identity) if snapshot.exists() else 0
-    loss_module: nn.Module = TrainingLoss(network, config)
+    done = 0
+    if snapshot.exists():
+        done = load_snapshot(snapshot, network, average, optimiser, identity, loss.heads)
+    loss_module: nn.Module = loss
     if place.size > 1:
-        loss_module = nn.parallel.DistributedDataParallel(loss_module)
+        # A batch without a goal of some kind does not use its encoder.
+        unused = bool(contract.goals)
+        loss_module = nn.parallel.DistributedDataParallel(loss, find_unused_parameters=unused)
+    text_MG = data.instructions.rows(data.training.goals.texts) if data.training.goals else torch.zeros(0, 0)
     autocast = autocast_for(config.precision, place.device)
     levels = noise_levels(contract, policy_config)
     last = config.steps if stop_after is None else min(stop_after, config.steps)
@@ -145,7 +169,14 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
         copy = build_network(contract, policy_config).to(place.device)
         copy.load_state_dict(average)
         return Policy(
-            contract, policy_config, copy.eval(), data.proprio, data.action, place.device, data.vectors
+            contract,
+            policy_config,
+            copy.eval(),
+            data.proprio,
+            data.action,
+            place.device,
+            data.vectors,
+            data.instructions,
         )
 
     writer = SummaryWriter(str(out), purge_step=done) if place.is_main else None
@@ -162,7 +193,7 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
     figures: dict[str, float] = {}
     try:
         for step in range(done, last):
-            values = _step(step, experiment, data, levels, loss_module, optimiser, place, autocast)
+            values = _step(step, experiment, data, levels, loss_module, optimiser, place, autocast, text_MG)
             update_average(average, network, step, config.ema_decay)
             running = {name: running.get(name, 0.0) + value for name, value in values.items()}
             progress.update()
@@ -178,7 +209,7 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
                     writer.add_scalar(f'validation/{name}', value, step + 1)
                 tqdm.write(f'step {step + 1}: ' + ', '.join(f'{k} {v:.4g}' for k, v in figures.items()))
             if ((step + 1) % config.snapshot_every == 0 or step + 1 == last) and place.is_main:
-                save_snapshot(snapshot, step + 1, network, average, optimiser, identity)
+                save_snapshot(snapshot, step + 1, network, average, optimiser, identity, loss.heads)
     finally:
         progress.close()
         if writer is not None:
@@ -197,6 +228,7 @@ def _step(
     optimiser: torch.optim.Optimizer,
     place: World,
     autocast: Callable[[], AbstractContextManager[object]],
+    text_MG: Tensor,
 ) -> dict[str, float]:
     config = experiment.training
     per_token = experiment.network.actions_per_token
@@ -209,6 +241,7 @@ def _step(
     total, (tokens, values) = config.batch_size * config.noise_draws, clean_BTP.shape[1:]
     level_RT = LevelDensity(buffer_share=config.buffer_share).levels(total, tokens, levels, generator)
     noise_RTP = torch.randn(total, tokens, values, generator=generator)
+    aims = draw_aims(data.training, text_MG, config, index_B, rows, generator)
     for group in optimiser.param_groups:
         group['lr'] = learning_rate(step, config)
 
@@ -224,6 +257,7 @@ def _step(
             move(valid_BTP),
             move(levels.sigma(level_RT[chunks])),
             move(noise_RTP[chunks]),
+            aims.to(place.device),
         )
     loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
     optimiser.zero_grad(set_to_none=True)

@@ -4,6 +4,7 @@
 """One training step's loss: observe, noise, denoise, compare; and what else a network is trained for."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 
 from dp_ros.diffusion.denoiser import Denoiser
 from dp_ros.model.experts import Route, load, load_balance
+from dp_ros.model.goals import IMAGE, INSTRUCTION
 from dp_ros.model.network import Network
 from dp_ros.training.experiment import TrainingConfig
+from dp_ros.training.goals import Aims
+from dp_ros.training.heads import AlignmentHead, ForesightHead
 
 Terms = dict[str, tuple[float, Tensor]]
 """Named terms of a loss: weight and value. The loop minimises the weighted sum and logs each value."""
@@ -22,7 +26,8 @@ Terms = dict[str, tuple[float, Tensor]]
 class TrainingLoss(nn.Module):
     """The network with its loss as one module, so that distributed data parallel can wrap it whole.
 
-    The terms: 'denoising', and with experts 'load_balance' (the mean over layers).
+    The terms: 'denoising'; with experts 'load_balance' (the mean over layers); 'alignment' and 'foresight' where they
+    have a weight, else their heads are not built.
     """
 
     def __init__(self, network: Network, config: TrainingConfig):
@@ -30,6 +35,12 @@ class TrainingLoss(nn.Module):
         self.network = network
         self.config = config
         self.denoiser = Denoiser(1.0)
+        # Made after the network: its own initial weights do not depend on them.
+        self.heads = nn.ModuleDict()
+        if config.alignment:
+            self.heads['alignment'] = AlignmentHead(network.config.width)
+        if config.foresight:
+            self.heads['foresight'] = ForesightHead(network.config.width, network.cameras)
 
     def forward(
         self,
@@ -40,10 +51,15 @@ class TrainingLoss(nn.Module):
         valid_BTP: Tensor,
         sigma_RT: Tensor,
         noise_RTP: Tensor,
+        aims: Aims,
     ) -> Terms:
         """Terms of R noised chunks: R = B times the noise draws, row r belongs to observation r // draws."""
         draws = len(sigma_RT) // len(proprio_BOS)
-        context = self.network.encode(proprio_BOS, images, vectors=vectors).repeat(draws)
+        goal_BD = None
+        if self.network.goals is not None and aims.goals is not None:
+            goal_BD = self.network.goals(aims.goals)
+        observed = self.network.encode(proprio_BOS, images, goal_BD, vectors=vectors)
+        context = observed.repeat(draws)
         routes = self.network.routes(sigma_RT)
         loss_R = self.denoiser.loss(
             partial(self.network, feed_forwards=self.network.feed_forwards(routes)),
@@ -56,7 +72,27 @@ class TrainingLoss(nn.Module):
         terms: Terms = {'denoising': (1.0, loss_R.mean())}
         if routes:
             terms['load_balance'] = (self.config.load_balance, balance(routes))
+        if 'alignment' in self.heads:
+            terms['alignment'] = (self.config.alignment, self._alignment(aims))
+        if 'foresight' in self.heads:
+            foresight = self.heads['foresight'](observed.tokens_BND, aims.later, aims.order_BM)
+            terms['foresight'] = (self.config.foresight, foresight)
         return terms
+
+    def _alignment(self, aims: Aims) -> Tensor:
+        """Of the samples that have both; the negatives are those of this process."""
+        assert self.network.goals is not None
+        assert aims.goals is not None
+        assert aims.task_B is not None
+        row_K = (aims.task_B >= 0).nonzero()[:, 0]
+        text_KD, image_KD = (
+            self.network.goals(
+                replace(aims.goals, kind_B=torch.full_like(aims.goals.kind_B, kind)).rows(row_K)
+            )
+            for kind in (INSTRUCTION, IMAGE)
+        )
+        value: Tensor = self.heads['alignment'](text_KD, image_KD, aims.task_B[row_K])
+        return value
 
 
 def balance(routes: Sequence[Route]) -> Tensor:

@@ -22,18 +22,21 @@ def save_snapshot(
     average: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
     identity: str,
+    heads: nn.Module,
 ) -> None:
     """Store weights, their average, and the optimiser's moments after ``step`` steps.
 
     Args:
         identity: the resolved experiment as text; :func:`load_snapshot` refuses another one.
+        heads: training-only heads; their weights and moments are stored as well.
 
     Raises:
         CheckpointError: the file cannot be written; an older snapshot is left as it was.
     """
     tensors = {f'network.{k}': v for k, v in network.state_dict().items()}
     tensors |= {f'average.{k}': v for k, v in average.items()}
-    for name, parameter in network.named_parameters():
+    tensors |= {f'heads.{k}': v for k, v in heads.state_dict().items()}
+    for name, parameter in _parameters(network, heads):
         for key, value in optimiser.state[parameter].items():
             tensors[f'optimiser.{name}.{key}'] = torch.as_tensor(value)
     blob = save(
@@ -50,6 +53,7 @@ def load_snapshot(
     average: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
     identity: str,
+    heads: nn.Module,
 ) -> int:
     """Restore what :func:`save_snapshot` stored; returns the number of steps done."""
     try:
@@ -65,9 +69,10 @@ def load_snapshot(
             f'{path}: was written by another experiment (differs in {changed}); choose another --out, or delete it'
         )
     network.load_state_dict({k[8:]: v for k, v in tensors.items() if k.startswith('network.')}, strict=True)
+    heads.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith('heads.')}, strict=True)
     for name, value in average.items():
         value.copy_(tensors[f'average.{name}'])
-    for name, parameter in network.named_parameters():
+    for name, parameter in _parameters(network, heads):
         prefix = f'optimiser.{name}.'
         optimiser.state[parameter] = {
             k[len(prefix) :]: v.to(parameter.device) if v.ndim else v
@@ -75,3 +80,10 @@ def load_snapshot(
             if k.startswith(prefix)
         }
     return int(metadata['step'])
+
+
+def _parameters(network: nn.Module, heads: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [
+        *network.named_parameters(),
+        *((f'heads.{name}', parameter) for name, parameter in heads.named_parameters()),
+    ]

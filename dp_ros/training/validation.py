@@ -8,6 +8,7 @@ import torch
 from dp_ros.data.demonstrations import Demonstrations
 from dp_ros.diffusion.densities import LevelDensity
 from dp_ros.policy.policy import Policy, fold, unfold
+from dp_ros.training.goals import Aims, goal_batch
 
 
 @torch.inference_mode()
@@ -19,9 +20,15 @@ def validate(policy: Policy, data: Demonstrations, windows: int = 256) -> dict[s
     per_token, device = policy.config.network.actions_per_token, policy.device
     clean_BTP = fold(policy.action.encode(batch.actions), per_token).to(device)
     valid_BTP = fold(batch.valid[..., None].expand(batch.actions.shape), per_token).to(device)
+    goal_BD = None
+    if policy.network.goals is not None and data.goals is not None:
+        drawn = data.goals.draw(data.episode[index_B.numpy()], generator, image_share=0.5, dropout=0.0)
+        goals = goal_batch(data, index_B, drawn, policy.instructions.rows(data.goals.texts))
+        goal_BD = policy.network.goals(Aims(goals).to(device).goals)
     context = policy.network.encode(
         policy.proprio.encode(batch.proprio).to(device),
         {k: v.to(device) for k, v in batch.images.items()},
+        goal_BD,
         vectors={k: policy.vectors[k].encode(v).to(device) for k, v in batch.vectors.items()},
     )
     noise_BTP = torch.randn(clean_BTP.shape, generator=generator).to(device)
