@@ -3,8 +3,9 @@
 
 """``dp_ros collect``: demonstrations of a simulated task by its scripted expert, into an episode store.
 
-Seeds are tried in increasing order and episodes stand in the store in that order, whatever the number of
-processes; so the store's last seed tells where to go on, and the same command continues after a stop.
+Seeds of a task are tried in increasing order, and of a suite each task gets its next episode in turn, whatever the
+number of processes. So what the store holds tells where to go on, the same command continues after a stop, and the
+last episodes, which training holds out, are of all tasks alike.
 """
 
 import argparse
@@ -13,11 +14,10 @@ import os
 import signal
 import sys
 import time
-from collections import deque
-from collections.abc import Generator
+from collections import Counter, OrderedDict, deque
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -27,59 +27,74 @@ import numpy as np
 from dp_ros.data.episode import Episode
 from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.errors import ConfigError, StoreError, TaskError
-from dp_ros.simulation.demonstration import demonstrate
-from dp_ros.simulation.expert import ExpertSettings, TransferCubeExpert
-from dp_ros.simulation.robot import TASKS, EpisodeResult, SimulatedRobot, make_task
+from dp_ros.simulation.robot import (
+    Demonstrator,
+    EpisodeResult,
+    SimulatedRobot,
+    make_demonstrator,
+    make_task,
+    suite_tasks,
+    task_names,
+)
+from dp_ros.simulation.seeds import SPLITS
 
-# Test seeds lie below 1000 and validation seeds from 10000: demonstrations must never meet them.
-FIRST_TRAINING_SEED = 100_000
-_VERSIONED = ('gym-aloha', 'mujoco', 'dm_control', 'numpy')
+FIRST_TRAINING_SEED = SPLITS['training'].start
 # With fewer successes than this after so many tries something is broken; do not run for hours.
 _HOPELESS_TRIES, _HOPELESS_SHARE = 40, 0.1
+# Simulators that a process keeps for the next round of a suite.
+_MOST_ROBOTS = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('--task', default='aloha_transfer_cube', help=f'one of {sorted(TASKS)}')
+    parser.add_argument('--task', default='aloha_transfer_cube', help=f'a task or a suite: {task_names()}')
     parser.add_argument(
-        '--episodes', type=int, default=300, help='successful episodes that the store shall hold'
+        '--episodes', type=int, default=300, help='successful episodes of each task that the store shall hold'
     )
     parser.add_argument(
         '--out', type=Path, required=True, help='directory of the store; an old one is continued'
     )
     parser.add_argument('--processes', type=int, default=os.cpu_count() or 1, help='simulators side by side')
-    parser.add_argument('--first-seed', type=int, default=FIRST_TRAINING_SEED, help='first seed to try')
-    parser.add_argument('--noise', type=float, default=0.03, help='largest scale of the action noise, rad')
+    parser.add_argument(
+        '--first-seed', type=int, default=FIRST_TRAINING_SEED, help='first seed to try, of every task'
+    )
+    parser.add_argument(
+        '--noise', type=float, help="largest scale of the noise on what is executed (default: the task's own)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Collect until the store holds ``args.episodes`` successes; 0 when it does, 130 after Ctrl-C."""
+    """Collect until the store holds ``args.episodes`` successes a task; 0 when it does, 130 after Ctrl-C."""
     # A shell starts background jobs with SIGINT ignored; whoever sends it to this command means it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if args.task not in TASKS:
-        raise TaskError(f'unknown task {args.task!r}; legal: {sorted(TASKS)}')
-    for name, least in (('episodes', 1), ('processes', 1), ('first_seed', 0), ('noise', 0.0)):
-        if not getattr(args, name) >= least:
-            raise ConfigError(
-                f'--{name.replace("_", "-")} must be at least {least}, got {getattr(args, name)}'
-            )
-    with _open_store(args) as store:
-        seeds = store.seeds()
-        tried = seeds[-1] - args.first_seed + 1 if seeds else 0
-        if len(seeds) >= args.episodes:
-            print(f'{args.out}: holds {len(seeds)} episodes already, nothing to do')
+    tasks = suite_tasks(args.task)
+    for name, least in (('episodes', 1), ('processes', 1), ('first_seed', FIRST_TRAINING_SEED), ('noise', 0.0)):
+        value = getattr(args, name)
+        if value is not None and not value >= least:
+            raise ConfigError(f'--{name.replace("_", "-")} must be at least {least}, got {value}')
+    demonstrator = make_demonstrator(tasks[0])
+    if args.noise is None:
+        args.noise = demonstrator.default_noise
+    with _open_store(args, demonstrator) as store:
+        held = [m.get('task', args.task) for m in store.metadata()]
+        seeds: dict[str, int] = {}
+        for task, seed in zip(held, store.seeds(), strict=True):
+            seeds[task] = max(seeds.get(task, args.first_seed), seed + 1)
+        count, tried = Counter(held), sum(seed - args.first_seed for seed in seeds.values())
+        wanted = [task for turn in range(args.episodes) for task in tasks if count[task] <= turn]
+        if not wanted:
+            print(f'{args.out}: holds {len(store)} episodes already, nothing to do')
             return 0
-        if seeds:
-            print(f'{args.out}: goes on after {len(seeds)} episodes, {tried} tried')
-        progress = _Progress(args.episodes, len(seeds), tried)
-        episodes = _episodes(args, args.first_seed + tried)
+        if len(store):
+            print(f'{args.out}: goes on after {len(store)} episodes, {tried} tried')
+        progress = _Progress(len(store) + len(wanted), len(store), tried)
+        next_seeds = {task: seeds.get(task, args.first_seed) for task in tasks}
+        episodes = _episodes(args, wanted, next_seeds, demonstrator)
         try:
-            for episode, result in episodes:
-                if result.strict_success:
+            for episode, kept in episodes:
+                if kept:
                     store.append(episode)
-                progress.count(result.strict_success)
-                if len(store) >= args.episodes:
-                    break
+                progress.count(kept)
         except KeyboardInterrupt:
             print(
                 f'\nstopped: {len(store)} episodes are kept in {args.out}; the same command goes on',
@@ -95,11 +110,13 @@ def run(args: argparse.Namespace) -> int:
 
 def summary(store: EpisodeStore) -> str:
     """Spread and smoothness of the labels, joint by joint."""
-    actions = np.stack([e.commands for e in store])
-    step = np.abs(np.diff(actions, axis=1)).max(axis=(0, 1))
-    spread = actions.std(axis=(0, 1))
+    commands = [e.commands for e in store]
+    lengths = [len(c) for c in commands]
+    step = np.max([np.abs(np.diff(c, axis=0)).max(axis=0, initial=0.0) for c in commands], axis=0)
+    spread = np.concatenate(commands).std(axis=0)
+    frames = f'{lengths[0]}' if len(set(lengths)) == 1 else f'{min(lengths)} to {max(lengths)}'
     lines = [
-        f'{store.path}: {len(store)} episodes of {actions.shape[1]} frames',
+        f'{store.path}: {len(store)} episodes of {frames} frames',
         'joint, std, largest step a frame',
     ]
     for joint, s, d in zip(store.contract.embodiment.joints, spread, step, strict=True):
@@ -107,14 +124,9 @@ def summary(store: EpisodeStore) -> str:
     return '\n'.join(lines)
 
 
-def _open_store(args: argparse.Namespace) -> EpisodeStore:
-    settings = {
-        'first_seed': args.first_seed,
-        'max_noise_rad': args.noise,
-        'expert': asdict(ExpertSettings()),
-        'kept': 'strict successes',
-    }
-    robot = make_task(args.task)
+def _open_store(args: argparse.Namespace, demonstrator: Demonstrator) -> EpisodeStore:
+    settings = {'first_seed': args.first_seed, **demonstrator.settings(args.noise)}
+    robot = make_task(suite_tasks(args.task)[0])
     contract = robot.contract
     robot.close()
     if (args.out / 'store.json').exists():
@@ -128,7 +140,7 @@ def _open_store(args: argparse.Namespace) -> EpisodeStore:
                 f'{_differences(found, wanted) or "the contract differs"}; choose another --out'
             )
         return store
-    versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
+    versions = {name: importlib.metadata.version(name) for name in demonstrator.packages}
     return EpisodeStore.create(
         args.out, contract, {'task': args.task, 'settings': settings, 'versions': versions}
     )
@@ -141,38 +153,52 @@ def _differences(found: Any, wanted: Any, where: str = '') -> str:
     return '' if found == wanted else f'{where[1:]} is {found!r} there and {wanted!r} here'
 
 
-def _episodes(args: argparse.Namespace, first: int) -> Generator[tuple[Episode, EpisodeResult], None, None]:
-    """Demonstrations of seeds first, first + 1, ... in order, without end."""
-    pool = ProcessPoolExecutor(
-        args.processes, mp_context=get_context('spawn'), initializer=_start, initargs=(args.task,)
-    )
-    seed = first
-    pending: deque[Future[tuple[Episode, EpisodeResult]]] = deque()
+def _episodes(
+    args: argparse.Namespace, wanted: Sequence[str], first_seeds: Mapping[str, int], demonstrator: Demonstrator
+) -> Generator[tuple[Episode, bool], None, None]:
+    """For each wanted task in turn the episodes of its next seeds, up to the first one that is kept."""
+    pool = ProcessPoolExecutor(args.processes, mp_context=get_context('spawn'), initializer=_start)
+    pending: dict[str, deque[Future[tuple[Episode, EpisodeResult]]]] = {task: deque() for task in first_seeds}
+    seeds, ahead = dict(first_seeds), 0
+
+    def submit(task: str) -> None:
+        pending[task].append(pool.submit(_demonstrate, task, seeds[task], args.noise))
+        seeds[task] += 1
+
     try:
-        while True:
-            while len(pending) < 2 * args.processes:
-                pending.append(pool.submit(_demonstrate, seed, args.noise))
-                seed += 1
-            yield pending.popleft().result()
+        for turn, task in enumerate(wanted):
+            while ahead < min(len(wanted), turn + 2 * args.processes):
+                submit(wanted[ahead])
+                ahead += 1
+            kept = False
+            while not kept:
+                episode, result = pending[task].popleft().result()
+                kept = demonstrator.kept(result)
+                if not kept:
+                    submit(task)
+                yield episode, kept
     except BrokenProcessPool as error:
         raise TaskError('a simulator process ended by itself: out of memory, or no OpenGL') from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_robot: SimulatedRobot | None = None
+_robots: OrderedDict[str, tuple[SimulatedRobot, Demonstrator]] = OrderedDict()
 
 
-def _start(task: str) -> None:
+def _start() -> None:
     # Ctrl-C reaches the whole process group; the parent alone decides, and lets a running episode end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    global _robot
-    _robot = make_task(task)
 
 
-def _demonstrate(seed: int, noise: float) -> tuple[Episode, EpisodeResult]:
-    assert _robot is not None
-    return demonstrate(_robot, TransferCubeExpert(), seed, noise)
+def _demonstrate(task: str, seed: int, noise: float) -> tuple[Episode, EpisodeResult]:
+    if task not in _robots:
+        while len(_robots) >= _MOST_ROBOTS:
+            _robots.popitem(last=False)[1][0].close()
+        _robots[task] = make_task(task), make_demonstrator(task)
+    _robots.move_to_end(task)
+    robot, demonstrator = _robots[task]
+    return demonstrator.demonstrate(robot, seed, noise)
 
 
 class _Progress:

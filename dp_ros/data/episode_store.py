@@ -162,12 +162,16 @@ class EpisodeStore:
     def seeds(self) -> list[int]:
         """Seeds of all episodes in order, from the files' headers alone."""
         out = []
-        for number in self._index.numbers:
+        for number, metadata in zip(self._index.numbers, self.metadata(), strict=True):
             try:
-                out.append(int(read_metadata(self._file(number))['seed']))
+                out.append(int(metadata['seed']))
             except (KeyError, ValueError) as error:
                 raise StoreError(f'{self._file(number)}: its header tells no seed: {error}') from error
         return out
+
+    def metadata(self) -> list[dict[str, str]]:
+        """Metadata of all episodes in order, from the files' headers alone."""
+        return [read_metadata(self._file(number)) for number in self._index.numbers]
 
     def close(self) -> None:
         """Let another process write."""

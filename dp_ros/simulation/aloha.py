@@ -48,6 +48,8 @@ class AlohaTransferCube:
     environment_id = 'gym_aloha/AlohaTransferCube-v0'
     contract_file = 'contracts/aloha_transfer_cube.json'
     binding = 'aloha_sim'
+    direct = False
+    instruction: str | None = None
 
     def __init__(self) -> None:
         self.contract = Contract.from_json(share_path('config', self.contract_file))
@@ -132,6 +134,10 @@ class AlohaTransferCube:
             self._success = self._max_reward >= _SUCCESS_REWARD
         if self._steps == self.episode_steps:
             self._strict = self._only_left_holds()
+
+    def goal_image(self, camera: str) -> np.ndarray | None:
+        """None: the task is always the same."""
+        return None
 
     def result(self) -> EpisodeResult:
         """How the episode stands."""

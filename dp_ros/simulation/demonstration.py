@@ -3,12 +3,15 @@
 
 """Recording one demonstration: the expert's plan, executed with noise, labelled without."""
 
+from dataclasses import asdict
+from typing import Any
+
 import numpy as np
 
 from dp_ros.contract import Contract
 from dp_ros.data.episode import Episode
 from dp_ros.observation.image import crop_resize
-from dp_ros.simulation.expert import TransferCubeExpert
+from dp_ros.simulation.expert import ExpertSettings, TransferCubeExpert
 from dp_ros.simulation.robot import EpisodeResult, SimulatedRobot
 
 # The noise forgets itself in about 0.2 s: long enough to push the arms off their path, short against a phase.
@@ -83,3 +86,22 @@ def demonstrate(
         },
     )
     return episode, result
+
+
+class TransferCubeDemonstrator:
+    """Demonstrations of ``aloha_transfer_cube``; the noise is in rad. See :func:`demonstrate`."""
+
+    default_noise = 0.03
+    packages = ('gym-aloha', 'mujoco', 'dm_control', 'numpy')
+
+    def settings(self, noise: float) -> dict[str, Any]:
+        """Noise and the expert's numbers."""
+        return {'max_noise_rad': noise, 'expert': asdict(ExpertSettings()), 'kept': 'strict successes'}
+
+    def kept(self, result: EpisodeResult) -> bool:
+        """Strict successes."""
+        return result.strict_success
+
+    def demonstrate(self, robot: SimulatedRobot, seed: int, noise: float) -> tuple[Episode, EpisodeResult]:
+        """One episode of 300 steps."""
+        return demonstrate(robot, TransferCubeExpert(), seed, noise)

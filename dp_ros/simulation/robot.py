@@ -6,12 +6,14 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from dp_ros.contract import Contract
+from dp_ros.data.episode import Episode
 from dp_ros.errors import TaskError
+from dp_ros.simulation.metaworld_tasks import MT10, paraphrases
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class EpisodeResult:
         max_reward: the largest reward of the environment so far.
         success: the environment's own success was reached within the episode's steps.
         strict_success: the task's stricter condition holds at the last step of the episode; False before it.
-        done: the episode's last step was made; later steps change nothing above but ``steps``.
+        done: the episode's last step was made, or it ended early with success where the benchmark does so; later
+            steps change nothing above but ``steps``.
     """
 
     seed: int
@@ -42,13 +45,19 @@ class SimulatedRobot(Protocol):
         contract: what a checkpoint for this robot promises.
         control_period_ns: simulated time of one :meth:`step`.
         episode_steps: control steps of an episode.
-        binding: name of the shipped binding that describes the robot as a site: its topics and motion limits.
+        direct: a benchmark that takes set points as they are: chunks reach it without motion plan and limits, and it
+            has no binding. One control period is one period of its contract.
+        binding: name of the shipped binding that describes the robot as a site: its topics and motion limits; empty
+            for a direct one.
+        instruction: what this episode is about, in words; None where the task has no words. Set by :meth:`reset`.
     """
 
     contract: Contract
     control_period_ns: int
     episode_steps: int
+    direct: bool
     binding: str
+    instruction: str | None
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -88,6 +97,10 @@ class SimulatedRobot(Protocol):
         """What no camera or joint tells, (P,) float64 (here: the object's position in m); for training only."""
         ...
 
+    def goal_image(self, camera: str) -> np.ndarray | None:
+        """What this episode's end looks like, as :meth:`render` gives it; None where the task shows no such picture."""
+        ...
+
     def result(self) -> EpisodeResult:
         """How the episode stands."""
         ...
@@ -97,19 +110,106 @@ class SimulatedRobot(Protocol):
         ...
 
 
-# Task name to (module, class): the simulator is imported only when one of its tasks is made.
-TASKS: dict[str, tuple[str, str]] = {
-    'aloha_transfer_cube': ('dp_ros.simulation.aloha', 'AlohaTransferCube'),
+class Demonstrator(Protocol):
+    """Records demonstrations of a task with its scripted expert, whatever kind of expert that is.
+
+    Attributes:
+        default_noise: largest scale of the noise on what is executed; its unit is the demonstrator's own.
+        packages: installed packages on which the episodes depend; the store records their versions.
+    """
+
+    default_noise: float
+    packages: tuple[str, ...]
+
+    def settings(self, noise: float) -> dict[str, Any]:
+        """Everything that decides the episodes beside task and seed, as JSON can say it."""
+        ...
+
+    def kept(self, result: EpisodeResult) -> bool:
+        """Whether an episode that ended so is good enough to learn from."""
+        ...
+
+    def demonstrate(self, robot: SimulatedRobot, seed: int, noise: float) -> tuple[Episode, EpisodeResult]:
+        """Run and record the episode of a seed, under noise that depends on the seed; labels are free of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """Where a task's classes are; they are imported only when they are needed.
+
+    Attributes:
+        robot: 'module:class' of its SimulatedRobot.
+        demonstrator: 'module:class' of its Demonstrator (demonstration.py).
+        extra: of the package; brings the simulator.
+        arguments: of the robot's class.
+    """
+
+    robot: str
+    demonstrator: str
+    extra: str = 'sim'
+    arguments: tuple[Any, ...] = ()
+
+
+def _metaworld(name: str, state: bool) -> Task:
+    module = 'dp_ros.simulation.metaworld'
+    return Task(
+        f'{module}:MetaWorldRobot', f'{module}_expert:MetaWorldDemonstrator', 'metaworld', (name, state)
+    )
+
+
+TASKS: dict[str, Task] = {
+    'aloha_transfer_cube': Task(
+        'dp_ros.simulation.aloha:AlohaTransferCube', 'dp_ros.simulation.demonstration:TransferCubeDemonstrator'
+    ),
+    **{f'metaworld/{name}': _metaworld(name, False) for name in paraphrases()},
+    **{f'metaworld/{name}-state': _metaworld(name, True) for name in paraphrases()},
 }
+SUITES: dict[str, tuple[str, ...]] = {
+    f'metaworld/{suite}{variant}': tuple(f'metaworld/{name}{variant}' for name in names)
+    for suite, names in (('mt10', MT10), ('mt50', tuple(paraphrases())))
+    for variant in ('', '-state')
+}
+
+
+def suite_tasks(name: str) -> tuple[str, ...]:
+    """The tasks of a suite; a task is a suite of one. :class:`TaskError` for an unknown name."""
+    if name not in TASKS and name not in SUITES:
+        raise TaskError(f'unknown task {name!r}; legal: {task_names()}')
+    return SUITES.get(name, (name,))
+
+
+def task_names() -> str:
+    """Suites and tasks as a list for people; the 50 tasks of Meta-World as one entry."""
+    plain = [name for name in TASKS if '/' not in name]
+    return ', '.join([*sorted(plain), *sorted(SUITES), 'metaworld/NAME (reach-v3, ...), metaworld/NAME-state'])
 
 
 def make_task(name: str) -> SimulatedRobot:
     """Build the robot of a task; :class:`TaskError` for an unknown name or a simulator that cannot start."""
+    task = _task(name)
+    robot: SimulatedRobot = _imported(name, task.robot)(*task.arguments)
+    return robot
+
+
+def make_demonstrator(name: str) -> Demonstrator:
+    """What records demonstrations of a task; :class:`TaskError` as from :func:`make_task`."""
+    demonstrator: Demonstrator = _imported(name, _task(name).demonstrator)()
+    return demonstrator
+
+
+def _task(name: str) -> Task:
     if name not in TASKS:
-        raise TaskError(f'unknown task {name!r}; legal: {sorted(TASKS)}')
-    module, attribute = TASKS[name]
+        raise TaskError(f'unknown task {name!r}; legal: {task_names()}')
+    return TASKS[name]
+
+
+def _imported(name: str, where: str) -> Callable[..., Any]:
+    module, attribute = where.split(':')
     try:
-        factory: Callable[[], SimulatedRobot] = getattr(importlib.import_module(module), attribute)
+        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
-        raise TaskError(f'task {name!r} needs the simulator (pip install "dp_ros[sim]"): {error}') from error
-    return factory()
+        raise TaskError(
+            f'task {name!r} needs its simulator (pip install "dp_ros[{TASKS[name].extra}]"): {error}'
+        ) from error
+    return found

@@ -37,7 +37,7 @@ def arguments(out: Path, episodes: int, noise: str = '0') -> list[str]:
         f'--episodes={episodes}',
         f'--noise={noise}',
         '--processes=1',
-        '--first-seed=60000',
+        '--first-seed=900000',
     ]
 
 
@@ -70,9 +70,9 @@ def test_stop_go_on_and_equal_to_a_direct_demonstration(
     assert run(out, kept + 1) == 0
     assert f'goes on after {kept} episodes' in capsys.readouterr().out
     store = EpisodeStore.open(out)
-    assert store.seeds() == [60_000 + k for k in range(kept + 1)]
+    assert store.seeds() == [900_000 + k for k in range(kept + 1)]
     robot = make_task('aloha_transfer_cube')
-    direct, _ = demonstrate(robot, TransferCubeExpert(), 60_000 + kept, 0.0)
+    direct, _ = demonstrate(robot, TransferCubeExpert(), 900_000 + kept, 0.0)
     robot.close()
     stored = store.read(kept)
     for name, value in direct.tensors().items():
