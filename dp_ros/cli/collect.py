@@ -68,7 +68,12 @@ def run(args: argparse.Namespace) -> int:
     # A shell starts background jobs with SIGINT ignored; whoever sends it to this command means it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     tasks = suite_tasks(args.task)
-    for name, least in (('episodes', 1), ('processes', 1), ('first_seed', FIRST_TRAINING_SEED), ('noise', 0.0)):
+    for name, least in (
+        ('episodes', 1),
+        ('processes', 1),
+        ('first_seed', FIRST_TRAINING_SEED),
+        ('noise', 0.0),
+    ):
         value = getattr(args, name)
         if value is not None and not value >= least:
             raise ConfigError(f'--{name.replace("_", "-")} must be at least {least}, got {value}')
@@ -154,7 +159,10 @@ def _differences(found: Any, wanted: Any, where: str = '') -> str:
 
 
 def _episodes(
-    args: argparse.Namespace, wanted: Sequence[str], first_seeds: Mapping[str, int], demonstrator: Demonstrator
+    args: argparse.Namespace,
+    wanted: Sequence[str],
+    first_seeds: Mapping[str, int],
+    demonstrator: Demonstrator,
 ) -> Generator[tuple[Episode, bool], None, None]:
     """For each wanted task in turn the episodes of its next seeds, up to the first one that is kept."""
     pool = ProcessPoolExecutor(args.processes, mp_context=get_context('spawn'), initializer=_start)

@@ -6,7 +6,8 @@
 Physics, resets, goals and success are the package's own, through its goal-observable classes. What is added:
 
 * **Commands.** The environment takes changes of the hand's target (its mocap body), at most 1 cm a step, and sums them
-  up. Here a command is the target itself; :meth:`MetaWorldRobot.step` finds the change that leads there, to the last bit.
+  up. Here a command is the target itself; :meth:`MetaWorldRobot.step` finds the change that leads there, to the
+  last bit.
   What lies more than 1 cm away is approached at 1 cm a step.
 * **Seeds.** The package draws object and goal from a generator of its own once ``seeded_rand_vec`` is set.
 * **Pictures.** A fixed camera of our own, without shadows and multisampling. The goal's marker is drawn where the
@@ -63,7 +64,8 @@ class MetaWorldRobot:
         self.phrasing = 'known'
         self.instruction: str | None = None
         # The seed only fixes what the constructor draws: without one it would draw from NumPy's global generator.
-        self.env: Any = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[f'{task}-goal-observable'](seed=0)
+        classes: dict[str, Any] = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
+        self.env: Any = classes[f'{task}-goal-observable'](seed=0)
         self.env._freeze_rand_vec = False
         self.env.seeded_rand_vec = True
         self.control_period_ns = round(self.env.dt * 1e9)
@@ -164,7 +166,8 @@ class MetaWorldRobot:
 
     def make_expert(self) -> Any:
         """The package's scripted expert of this task: ``get_action(observed)``."""
-        return ENV_POLICY_MAP[self.task]()
+        classes: dict[str, Any] = ENV_POLICY_MAP
+        return classes[self.task]()
 
     def close(self) -> None:
         """Free the simulator and its GL context."""

@@ -4,9 +4,11 @@
 """Demonstrations of Meta-World's tasks by the scripted experts that come with the package.
 
 An expert looks at the true state at every step. Where something holds the hand it would move its target on and on, to a
-depth that nobody can see afterwards; here the target stays within reach of the hand, which costs no success. Now and then the hand is pushed off its way for a few steps; what is
-executed then differs from the label, and since the pushes to come cannot be known, moments whose labels would reach
-into one are not observed. So all labels are what the undisturbed expert does next, also from where a push has left it.
+depth that nobody can see afterwards; here the target stays within reach of the hand, which costs no success.
+
+Now and then the hand is pushed off its way for a few steps; what is executed then differs from the label. Since pushes
+to come cannot be known, moments whose labels would reach into one are not observed: all labels are what the undisturbed
+expert does next, also from where a push has left it.
 """
 
 import json
@@ -138,7 +140,9 @@ class MetaWorldDemonstrator:
                 'success': str(result.success),
             },
         )
-        return _observed_at(episode, _undisturbed(pushed[: len(episode)], contract.timing.pred_horizon)), result
+        return _observed_at(
+            episode, _undisturbed(pushed[: len(episode)], contract.timing.pred_horizon)
+        ), result
 
 
 def _undisturbed(pushed: np.ndarray, horizon: int) -> np.ndarray:

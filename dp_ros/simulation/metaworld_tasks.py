@@ -26,7 +26,7 @@ HELD_OUT = 2
 
 @cache
 def paraphrases() -> dict[str, tuple[str, ...]]:
-    """Task to its instructions, the last HELD_OUT of them never used in training; all 50 tasks in alphabetical order."""
+    """Task to its instructions, the last HELD_OUT of them never used in training; all 50 tasks, sorted by name."""
     table = load_strict_yaml(share_path('config', 'instructions', 'metaworld.yaml'))
     return {task: tuple(texts) for task, texts in sorted(table.items())}
 

@@ -160,7 +160,8 @@ def _metaworld(name: str, state: bool) -> Task:
 
 TASKS: dict[str, Task] = {
     'aloha_transfer_cube': Task(
-        'dp_ros.simulation.aloha:AlohaTransferCube', 'dp_ros.simulation.demonstration:TransferCubeDemonstrator'
+        'dp_ros.simulation.aloha:AlohaTransferCube',
+        'dp_ros.simulation.demonstration:TransferCubeDemonstrator',
     ),
     **{f'metaworld/{name}': _metaworld(name, False) for name in paraphrases()},
     **{f'metaworld/{name}-state': _metaworld(name, True) for name in paraphrases()},
@@ -182,7 +183,9 @@ def suite_tasks(name: str) -> tuple[str, ...]:
 def task_names() -> str:
     """Suites and tasks as a list for people; the 50 tasks of Meta-World as one entry."""
     plain = [name for name in TASKS if '/' not in name]
-    return ', '.join([*sorted(plain), *sorted(SUITES), 'metaworld/NAME (reach-v3, ...), metaworld/NAME-state'])
+    return ', '.join(
+        [*sorted(plain), *sorted(SUITES), 'metaworld/NAME (reach-v3, ...), metaworld/NAME-state']
+    )
 
 
 def make_task(name: str) -> SimulatedRobot:

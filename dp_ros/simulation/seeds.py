@@ -1,7 +1,7 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which seeds are for what. A task's episodes follow from its seed, so that splits that never meet are a rule of seeds."""
+"""Which seeds are for what: an episode follows from its seed, so splits that never meet are a matter of seeds."""
 
 from collections.abc import Sequence
 

@@ -39,6 +39,7 @@ ONLY_IN = {
     'dm_control': {'simulation'},
     'gymnasium': {'simulation'},
     'gym_aloha': {'simulation'},
+    'metaworld': {'simulation'},
 }
 
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in python_files('dp_ros')]

@@ -117,7 +117,7 @@ def test_the_manifest_names_the_ros_packages_that_are_imported(manifest):
 def test_every_import_is_a_requirement(described):
     extras = described['extras_require']
     required = requirement_names(described['install_requires'])
-    optional = requirement_names([*extras['sim'], *extras['train']])
+    optional = requirement_names([*extras['sim'], *extras['metaworld'], *extras['train']])
     for path in python_files('dp_ros'):
         room = path.relative_to(PACKAGE).parts[0]
         for name in third_party(path):
@@ -135,7 +135,7 @@ def test_constraints_pin_every_requirement(described):
         re.fullmatch(r"[a-z0-9-]+==[0-9a-z.]+(; python_version [<>=]= '3\.\d+')?", pin) for pin in pins
     )
     extras = described['extras_require']
-    wanted = [requirement for name in ('sim', 'train', 'ros-jazzy', 'dev') for requirement in extras[name]]
+    wanted = [requirement for name in ('sim', 'metaworld', 'train', 'ros-jazzy', 'dev') for requirement in extras[name]]
     assert requirement_names([*described['install_requires'], *wanted]) <= {
         pin.split('==')[0] for pin in pins
     }
