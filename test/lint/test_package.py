@@ -135,7 +135,11 @@ def test_constraints_pin_every_requirement(described):
         re.fullmatch(r"[a-z0-9-]+==[0-9a-z.]+(; python_version [<>=]= '3\.\d+')?", pin) for pin in pins
     )
     extras = described['extras_require']
-    wanted = [requirement for name in ('sim', 'metaworld', 'train', 'ros-jazzy', 'dev') for requirement in extras[name]]
+    wanted = [
+        requirement
+        for name in ('sim', 'metaworld', 'train', 'ros-jazzy', 'dev')
+        for requirement in extras[name]
+    ]
     assert requirement_names([*described['install_requires'], *wanted]) <= {
         pin.split('==')[0] for pin in pins
     }
