@@ -183,9 +183,8 @@ def suite_tasks(name: str) -> tuple[str, ...]:
 def task_names() -> str:
     """Suites and tasks as a list for people; the 50 tasks of Meta-World as one entry."""
     plain = [name for name in TASKS if '/' not in name]
-    return ', '.join(
-        [*sorted(plain), *sorted(SUITES), 'metaworld/NAME (reach-v3, ...), metaworld/NAME-state']
-    )
+    named = ', '.join(map(repr, [*sorted(plain), *sorted(SUITES)]))
+    return f"{named}, 'metaworld/NAME' and 'metaworld/NAME-state' (reach-v3, ...)"
 
 
 def make_task(name: str) -> SimulatedRobot:
