@@ -11,22 +11,26 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from dp_ros.contract.contract import GOAL_KINDS
 from dp_ros.errors import ConfigError
 from dp_ros.evaluation.closed_loop import MS, Motion
+from dp_ros.evaluation.grid_video import write_grid_video
 from dp_ros.evaluation.record import EpisodeRecord, RunRecord
 from dp_ros.evaluation.rollout import RolloutSettings, rollout, summary
 from dp_ros.evaluation.video import write_video
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import BUFFER_STARTS, SAMPLER_NAMES
+from dp_ros.simulation.robot import suite_tasks, task_names
+from dp_ros.simulation.seeds import require_split
 from dp_ros.whole_file import whole_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument('--checkpoint', type=Path, required=True, help='checkpoint directory')
-    parser.add_argument('--task', help="simulated task (default: the contract's name)")
-    parser.add_argument('--episodes', type=int, default=10)
-    parser.add_argument('--seed', type=int, default=0, help='seed of the first episode; the others follow')
+    parser.add_argument('--task', help=f"a task or a suite (default: the contract's name): {task_names()}")
+    parser.add_argument('--episodes', type=int, default=10, help='of each task')
+    parser.add_argument('--seed', type=int, default=0, help='of the first episode; test seeds are below 1000')
     parser.add_argument('--json', type=Path, help='write rates, intervals and per-seed results here')
     parser.add_argument(
         '--video', type=Path, help='write an mp4 of all episodes here (renders more, takes longer)'
@@ -38,6 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     control.add_argument('--buffer-start', choices=BUFFER_STARTS)
     control.add_argument('--sampler', choices=SAMPLER_NAMES, help='sampler of a full denoise')
     control.add_argument('--execute', type=int, help='actions executed of a chunk (chunk mode)')
+    parser.add_argument(
+        '--goal',
+        choices=GOAL_KINDS,
+        help='how the policy is told what to do (default: the first kind it knows)',
+    )
+    parser.add_argument(
+        '--phrasing',
+        choices=('known', 'held_out'),
+        default='known',
+        help='instructions in words that demonstrations use, or in words that none uses',
+    )
     parser.add_argument('--noise-seed', type=int, default=0)
     parser.add_argument('--freeze-ms', type=int, help="the plan's frozen stretch")
     parser.add_argument('--soft-start-ms', type=int, help='ramp at the start of an episode')
@@ -48,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
     for name, least in (('episodes', 1), ('processes', 1), ('seed', 0)):
         if getattr(args, name) < least:
             raise ConfigError(f'--{name} must be at least {least}, got {getattr(args, name)}')
+    seeds = range(args.seed, args.seed + args.episodes)
+    require_split(seeds, ('test', 'validation'), 'rollout')
     policy = load_checkpoint(args.checkpoint)
     names = ('mode', 'evaluations', 'buffer_start', 'sampler', 'execute')
     changes = {k: getattr(args, k) for k in names if getattr(args, k) is not None}
@@ -63,14 +80,20 @@ def run(args: argparse.Namespace) -> int:
         noise_seed=args.noise_seed,
         motion=motion,
         frame_every=4 if args.video else 0,
+        goal=args.goal or '',
+        phrasing=args.phrasing,
     )
+    tasks = suite_tasks(settings.task)
+    if args.video and not policy.contract.cameras:
+        raise ConfigError('--video: the policy has no camera')
+    wanted = len(tasks) * args.episodes
     start = time.monotonic()
     episodes: list[EpisodeRecord] = []
-    for episode in rollout(settings, range(args.seed, args.seed + args.episodes), args.processes):
+    for episode in rollout(settings, seeds, args.processes):
         episodes.append(episode)
         wins = sum(e.success for e in episodes)
-        if sys.stderr.isatty() or len(episodes) % 10 == 0 or len(episodes) == args.episodes:
-            text = f'{len(episodes)}/{args.episodes} episodes, {wins} succeeded, {time.monotonic() - start:.0f} s'
+        if sys.stderr.isatty() or len(episodes) % 10 == 0 or len(episodes) == wanted:
+            text = f'{len(episodes)}/{wanted} episodes, {wins} succeeded, {time.monotonic() - start:.0f} s'
             print(text, end='\r' if sys.stderr.isatty() else '\n', file=sys.stderr, flush=True)
     figures = summary(settings, episodes)
     figures['seconds'] = round(time.monotonic() - start, 1)
@@ -87,8 +110,13 @@ def run(args: argparse.Namespace) -> int:
             camera=policy.contract.cameras[0].name,
             episodes=episodes,
         )
-        write_video(args.video, record)
+        (write_grid_video if len(tasks) > 1 else write_video)(args.video, record)
         print(args.video)
+    for task, rates in figures.get('tasks', {}).items():
+        low, high = rates['success_interval']
+        print(f'{task:45s} {rates["success_rate"]:.3f} [{low:.3f}, {high:.3f}]')
+    if 'tasks' in figures:
+        print(f'average over {len(tasks)} tasks {figures["average_success_rate"]:.3f}')
     low, high = figures['success_interval']
     strict_low, strict_high = figures['strict_success_interval']
     print(

@@ -23,7 +23,7 @@ from dp_ros.observation.observation_buffer import ObservationBuffer
 from dp_ros.policy.streaming import Controller
 from dp_ros.share import share_path
 from dp_ros.simulation.joint_trajectory_controller import JointTrajectoryController
-from dp_ros.simulation.robot import SimulatedRobot
+from dp_ros.simulation.robot import EpisodeResult, SimulatedRobot
 
 MS = 1_000_000
 # Any time but zero, which ROS reads as "no stamp".
@@ -86,7 +86,7 @@ def run_episode(
     for columns, jtc in arms:
         jtc.reset(robot.joint_positions()[columns])
     soft_start = SoftStart(robot.joint_positions(), START_NS, motion.soft_start_ns)
-    log = _Log()
+    log = EpisodeLog()
     for step in range(robot.episode_steps):
         now = START_NS + step * period
         measured = robot.joint_positions()
@@ -110,25 +110,12 @@ def run_episode(
             log.frames.append(FrameRecord.encode(now, robot.render(contract.cameras[0].name)))
         log.step(now, measured, command)
         robot.step(command)
-    result = robot.result()
-    return EpisodeRecord(
-        seed=seed,
-        success=result.success,
-        strict_success=result.strict_success,
-        max_reward=result.max_reward,
-        steps=result.steps,
-        times_ns=np.array(log.times),
-        measured=np.array(log.measured),
-        commanded=np.array(log.commanded),
-        chunks=log.chunks,
-        frames=log.frames,
-        latency_ms=log.latency,
-        counters={'ticks': len(log.chunks)},
-        wall_s=time.perf_counter() - began,
-    )
+    return log.record(robot.result(), time.perf_counter() - began)
 
 
-class _Log:
+class EpisodeLog:
+    """What happens in one episode, as it happens."""
+
     def __init__(self) -> None:
         self.times: list[int] = []
         self.measured: list[np.ndarray] = []
@@ -137,12 +124,32 @@ class _Log:
         self.frames: list[FrameRecord] = []
         self.latency: dict[str, list[float]] = {}
 
+    def record(self, result: EpisodeResult, wall_s: float) -> EpisodeRecord:
+        """The whole episode."""
+        return EpisodeRecord(
+            seed=result.seed,
+            success=result.success,
+            strict_success=result.strict_success,
+            max_reward=result.max_reward,
+            steps=result.steps,
+            times_ns=np.array(self.times),
+            measured=np.array(self.measured),
+            commanded=np.array(self.commanded),
+            chunks=self.chunks,
+            frames=self.frames,
+            latency_ms=self.latency,
+            counters={'ticks': len(self.chunks)},
+            wall_s=wall_s,
+        )
+
     def chunk(self, now_ns: int, positions: np.ndarray, stages: dict[str, float]) -> None:
+        """The policy predicted a chunk, in so many milliseconds by stage."""
         self.chunks.append(ChunkRecord(now_ns, positions))
         for stage, ms in stages.items():
             self.latency.setdefault(stage, []).append(ms)
 
     def step(self, now_ns: int, measured: np.ndarray, command: np.ndarray) -> None:
+        """A control step: where the joints are, and what they are told."""
         self.times.append(now_ns)
         self.measured.append(measured)
         self.commanded.append(command)

@@ -74,6 +74,7 @@ class EpisodeRecord:
         counters: named counts of this episode (rejected chunks, stale observations, lockstep time-outs ...).
         states: (stamp_ns, text) whenever the action node's state changed.
         wall_s: wall-clock seconds that the episode took, 0 where it was not measured.
+        task: name of the task, where a run has several.
     """
 
     seed: int
@@ -90,6 +91,7 @@ class EpisodeRecord:
     counters: dict[str, int] = field(default_factory=dict)
     states: list[tuple[int, str]] = field(default_factory=list)
     wall_s: float = 0.0
+    task: str = ''
 
     def check(self, joints: int, where: str) -> None:
         """Raise StoreError where the arrays do not fit together; the message names the array."""
@@ -202,6 +204,7 @@ _PLAIN = (
     'counters',
     'states',
     'wall_s',
+    'task',
 )
 
 

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ import torch
 from dp_ros.contract.compare import RobotDescription, require_match
 from dp_ros.errors import TaskError
 from dp_ros.evaluation.closed_loop import Motion, run_episode
+from dp_ros.evaluation.direct_motion import run_direct_episode
 from dp_ros.evaluation.record import EpisodeRecord
 from dp_ros.evaluation.statistics import percentiles, wilson_interval
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import ControlConfig
 from dp_ros.policy.streaming import Controller, make_controller
-from dp_ros.simulation.robot import SimulatedRobot, make_task
+from dp_ros.simulation.robot import SimulatedRobot, make_task, suite_tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +32,13 @@ class RolloutSettings:
 
     Attributes:
         checkpoint: directory.
-        task: of dp_ros.simulation.
+        task: a task or a suite of dp_ros.simulation.
         control: how the policy runs; None takes the checkpoint's own.
         noise_seed: seed of the policy's noise in every episode is noise_seed + the episode's seed.
         motion: how chunks become commands.
         frame_every: keep a picture each so many control steps; 0 keeps none.
+        goal: how a policy with goals is told what to do, see :func:`run_direct_episode`.
+        phrasing: 'known' or 'held_out': which paraphrases of a task's instruction are used, where it has several.
     """
 
     checkpoint: Path
@@ -44,10 +47,12 @@ class RolloutSettings:
     noise_seed: int = 0
     motion: Motion = field(default_factory=Motion)
     frame_every: int = 0
+    goal: str = ''
+    phrasing: str = 'known'
 
 
 class Runner:
-    """A robot and a policy in one process, ready for episodes.
+    """A policy and the robot of its present task in one process, ready for episodes.
 
     Raises:
         CheckpointError, TaskError: what cannot be loaded or started.
@@ -57,27 +62,49 @@ class Runner:
     def __init__(self, settings: RolloutSettings):
         policy = load_checkpoint(settings.checkpoint)
         self.settings = settings
-        self.robot: SimulatedRobot = make_task(settings.task)
-        require_match(policy.contract, RobotDescription.of_contract(self.robot.contract))
         self.controller: Controller = make_controller(policy, control=settings.control)
+        self._tasks = suite_tasks(settings.task)
+        self._task = self._tasks[0]
+        self.robot = self._make(self._task)
 
-    def episode(self, seed: int) -> EpisodeRecord:
-        """Run one episode; the result depends on the settings and the seed alone."""
-        self.controller.seed = self.settings.noise_seed + seed
-        return run_episode(self.robot, self.controller, seed, self.settings.motion, self.settings.frame_every)
+    def episode(self, seed: int, task: str = '') -> EpisodeRecord:
+        """Run one episode, of the suite's first task unless another is named.
+
+        The result depends on the settings, the task and the seed alone.
+        """
+        settings, task = self.settings, task or self._tasks[0]
+        if task != self._task:
+            self.robot.close()
+            self._task, self.robot = task, self._make(task)
+        self.controller.seed = settings.noise_seed + seed
+        if self.robot.direct:
+            record = run_direct_episode(
+                self.robot, self.controller, seed, settings.goal, settings.frame_every
+            )
+        else:
+            record = run_episode(self.robot, self.controller, seed, settings.motion, settings.frame_every)
+        return replace(record, task=task)
 
     def close(self) -> None:
         """Free the simulator."""
         self.robot.close()
 
+    def _make(self, task: str) -> SimulatedRobot:
+        robot = make_task(task)
+        require_match(self.controller.policy.contract, RobotDescription.of_contract(robot.contract))
+        if hasattr(robot, 'phrasing'):
+            robot.phrasing = self.settings.phrasing
+        return robot
+
 
 def rollout(settings: RolloutSettings, seeds: Sequence[int], processes: int = 1) -> Iterator[EpisodeRecord]:
-    """Episodes of the given seeds, in order."""
+    """Episodes of the given seeds, in order; of a suite, one task after the other."""
+    jobs = [(task, seed) for task in suite_tasks(settings.task) for seed in seeds]
     if processes == 1:
         runner = Runner(settings)
         try:
-            for seed in seeds:
-                yield runner.episode(seed)
+            for task, seed in jobs:
+                yield runner.episode(seed, task)
         finally:
             runner.close()
         return
@@ -85,7 +112,7 @@ def rollout(settings: RolloutSettings, seeds: Sequence[int], processes: int = 1)
         processes, mp_context=get_context('spawn'), initializer=_start, initargs=(settings,)
     ) as pool:
         try:
-            yield from pool.map(_run, seeds)
+            yield from pool.map(_run, *zip(*jobs, strict=True))
         except BrokenProcessPool as error:
             raise TaskError('a rollout process ended by itself; its message stands above') from error
         finally:
@@ -94,19 +121,16 @@ def rollout(settings: RolloutSettings, seeds: Sequence[int], processes: int = 1)
 
 def summary(settings: RolloutSettings, episodes: Sequence[EpisodeRecord]) -> dict[str, Any]:
     """Rates with Wilson intervals, per-seed results, latency percentiles: plain data for JSON."""
-    count = len(episodes)
-    rates: dict[str, Any] = {}
-    for key, wins in (
-        ('success', sum(e.success for e in episodes)),
-        ('strict_success', sum(e.strict_success for e in episodes)),
-    ):
-        rates[f'{key}_rate'] = wins / count if count else 0.0
-        rates[f'{key}_interval'] = list(wilson_interval(wins, count))
+    tasks = list(dict.fromkeys(e.task for e in episodes))
+    by_task = {task: _rates([e for e in episodes if e.task == task]) for task in tasks}
+    rates = _rates(episodes)
+    if len(tasks) > 1:
+        average = sum(r['success_rate'] for r in by_task.values()) / len(tasks)
+        rates |= {'average_success_rate': average, 'tasks': by_task}
     stages = {stage for e in episodes for stage in e.latency_ms}
     described = asdict(settings)
     described['checkpoint'] = str(settings.checkpoint)
     return {
-        'episodes': count,
         **rates,
         'settings': described,
         'latency_ms': {
@@ -115,7 +139,9 @@ def summary(settings: RolloutSettings, episodes: Sequence[EpisodeRecord]) -> dic
         },
         'seeds': [
             {
+                **({'task': e.task} if len(tasks) > 1 else {}),
                 'seed': e.seed,
+                'steps': e.steps,
                 'success': bool(e.success),
                 'strict_success': bool(e.strict_success),
                 'max_reward': float(e.max_reward),
@@ -124,6 +150,18 @@ def summary(settings: RolloutSettings, episodes: Sequence[EpisodeRecord]) -> dic
             for e in episodes
         ],
     }
+
+
+def _rates(episodes: Sequence[EpisodeRecord]) -> dict[str, Any]:
+    count = len(episodes)
+    rates: dict[str, Any] = {'episodes': count}
+    for key, wins in (
+        ('success', sum(e.success for e in episodes)),
+        ('strict_success', sum(e.strict_success for e in episodes)),
+    ):
+        rates[f'{key}_rate'] = wins / count if count else 0.0
+        rates[f'{key}_interval'] = list(wilson_interval(wins, count))
+    return rates
 
 
 _runner: Runner | None = None
@@ -136,6 +174,6 @@ def _start(settings: RolloutSettings) -> None:
     _runner = Runner(settings)
 
 
-def _run(seed: int) -> EpisodeRecord:
+def _run(task: str, seed: int) -> EpisodeRecord:
     assert _runner is not None
-    return _runner.episode(seed)
+    return _runner.episode(seed, task)

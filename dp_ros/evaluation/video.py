@@ -83,15 +83,17 @@ def frames(record: RunRecord, hold: int = 0) -> Iterator[Image]:
             yield image
 
 
-def open_video(path: Path, rate: float) -> Generator[None, Any, None]:
-    """Takes pictures (HEIGHT, WIDTH, 3) uint8 RGB by ``send``; ConfigError where ffmpeg is not installed."""
+def open_video(
+    path: Path, rate: float, size: tuple[int, int] = (WIDTH, HEIGHT)
+) -> Generator[None, Any, None]:
+    """Takes pictures of ``size`` (width, height) in uint8 RGB by ``send``; ConfigError without ffmpeg."""
     try:
         import imageio_ffmpeg
     except ImportError as error:
         raise ConfigError('videos need ffmpeg: install dp_ros with the extra `sim`') from error
     writer = imageio_ffmpeg.write_frames(
         str(path),
-        (WIDTH, HEIGHT),
+        size,
         fps=rate,
         codec='libx264',
         pix_fmt_out='yuv420p',
