@@ -83,7 +83,8 @@ class Files:
         try:
             found = _information(file.read_text(encoding='utf-8'))
         except (OSError, ValueError, yaml.YAMLError) as error:
-            self.problems.add(f'{METADATA} cannot be read: {error}: the files of the directory are read')
+            why = ' '.join(str(error).split())
+            self.problems.add(f'{METADATA} cannot be read: {why}: the files of the directory are read')
             return {}
         if found['version'] > NEWEST_VERSION:
             self.problems.add(f'{METADATA} is of version {found["version"]}, known up to {NEWEST_VERSION}')

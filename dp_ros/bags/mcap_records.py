@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dp_ros.bags.storage import Channel
+from dp_ros.bags.storage import Channel, topic_name, type_name
 
 MAGIC = b'\x89MCAP0\r\n'
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 0x02, 0x03, 0x04, 0x05, 0x06
@@ -108,4 +108,12 @@ def read_channel(fields: Fields, schemas: dict[int, Schema]) -> Channel:
     schema = schemas.get(schema_id, Schema(0, '', '', ''))
     topic, serialization = fields.text(), fields.text()
     qos = fields.mapping().get('offered_qos_profiles', '')
-    return Channel(number, topic, schema.name, schema.definition, schema.format, serialization, qos)
+    return Channel(
+        number,
+        topic_name(topic),
+        type_name(schema.name),
+        schema.definition,
+        schema.format,
+        serialization,
+        qos,
+    )

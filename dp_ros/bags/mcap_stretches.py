@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from rosbags.rosbag2.storage_mcap import decompress
 
+from dp_ros.bags.clock import BACK_NS, goes_back
 from dp_ros.bags.mcap_records import CHANNEL, HEAD, MESSAGE, SCHEMA, Fields, Schema, read_channel, read_schema
 from dp_ros.bags.storage import Channel, Problems, Row, at
 
@@ -137,6 +138,19 @@ class Chunk:
         finally:
             self._room.release(content)
 
+    def order(self) -> Iterator[tuple[int, int]]:
+        """Channel and log time of its messages, in the order in which they were recorded."""
+        try:
+            data, position = self._content(), 0
+            while position < len(data):
+                op, length = HEAD.unpack_from(data, position)
+                if op == MESSAGE:
+                    _, _, number, _, log_ns, _ = _MESSAGE.unpack_from(data, position)
+                    yield number, log_ns
+                position += HEAD.size + length
+        except Exception as error:
+            self._damaged(error)
+
     def _found(
         self, data: memoryview, channels: Collection[int], start_ns: int, stop_ns: int
     ) -> list[tuple[int, int, int, int, int]]:
@@ -159,6 +173,8 @@ class Chunk:
                     raise ValueError(f'a record that ends {after - size} bytes too late')
             position = after
         if not ordered:
+            if goes_back((row[2], row[0]) for row in found):
+                self._problems.disordered = True
             found.sort()
         return found
 
@@ -184,8 +200,9 @@ class LooseMessages:
 
     carries: frozenset[int] = frozenset()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, problems: Problems) -> None:
         self.start_ns, self.end_ns = 0, 0
+        self._problems = problems
         self._path = path
         self._rows = array('q')
         self._index = np.zeros((0, 3), np.int64)
@@ -200,10 +217,16 @@ class LooseMessages:
     def sorted(self) -> 'LooseMessages':
         """Itself, when no more is added: 24 bytes of memory for a message."""
         index = np.frombuffer(self._rows, np.int64).reshape(-1, 3)
+        if (np.diff(index[:, 0]) < -BACK_NS).any():
+            self._problems.disordered = True
         self._index = index[np.argsort(index[:, 0], kind='stable')]
         self._rows = array('q')
         self.start_ns, self.end_ns = int(self._index[0, 0]), int(self._index[-1, 0])
         return self
+
+    def order(self) -> Iterator[tuple[int, int]]:
+        """Channel and log time of each message, in the order in which they were recorded."""
+        yield from ((row[1], row[0]) for row in self._index[np.argsort(self._index[:, 2])].tolist())
 
     def rows(self, channels: Collection[int], start_ns: int, stop_ns: int) -> Iterator[Row]:
         """The messages, sorted by log time."""

@@ -27,7 +27,7 @@ class MessageTypes:
 
     Args:
         distribution: the ROS distribution that recorded it; its types stand in where the bag holds no definitions,
-            as bags older than 2023 do.
+            as bags older than 2023 do, or where a definition is damaged.
     """
 
     def __init__(self, distribution: str = '') -> None:
@@ -47,7 +47,10 @@ class MessageTypes:
             raise BagError(f'serialized as {channel.serialization!r}; legal: cdr')
         if not NAME.fullmatch(name):
             raise BagError(f'{name!r} is no name of a message type')
-        if not channel.definition:
+        # A message without fields has an empty definition.
+        if not channel.definition and (
+            channel.definition_format != 'ros2msg' or name in self._fallback.types
+        ):
             if name not in self._fallback.types:
                 raise BagError(f'the bag has no definition of type {name}, and it is no standard type')
             return self._fallback
@@ -55,6 +58,8 @@ class MessageTypes:
             try:
                 self._register(channel)
             except (TypesysError, ValueError, KeyError, AssertionError, SyntaxError) as error:
+                if name in self._fallback.types:
+                    return self._fallback
                 raise BagError(f'the definition of type {name} cannot be read: {error}') from error
             self._ready[name] = channel.definition
         return self._own

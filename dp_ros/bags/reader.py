@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from rosbags.serde import SerdeError
 
 from dp_ros.bags import zstandard
+from dp_ros.bags.clock import BACK_NS, Clock
 from dp_ros.bags.files import Files
 from dp_ros.bags.merge import merged
 from dp_ros.bags.message_types import MessageTypes
@@ -20,8 +21,6 @@ from dp_ros.bags.repeated_layout import deserializer
 from dp_ros.bags.storage import at
 from dp_ros.errors import BagError
 
-# Chunks may overlap by what a recorder buffers; more is a clock that was set back.
-OVERLAP_NS = 1_000_000_000
 FOREVER_NS = 2**63 - 1
 # Few and large: after each a thread waits for its turn with Python.
 HASH_BLOCK = 8 << 20
@@ -90,7 +89,9 @@ class Bag:
         topics: what it carries, by name.
         custom_data: what its recorder wrote into the metadata.
         distribution: the ROS distribution that recorded it; empty if it does not say.
-        problems: what is wrong with it. Damage inside is found when it is read, so that the list may grow.
+        problems: what is wrong with it. Damage inside is found when it is read, so that the list may grow. Topics that
+            cannot be read are not among them.
+        clock: where the recorder's clock was set back; complete once the messages concerned are read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -104,7 +105,10 @@ class Bag:
         self.end_ns = max((file.end_ns for file in written), default=0)
         self._deserializers: dict[int, dict[int, Callable[[bytes | memoryview], Any]]] = {}
         self.topics: Mapping[str, TopicInfo] = self._read_topics()
-        self._note_clock()
+        self.clock = Clock()
+        self._clock_known = False
+        if self.problems.disordered or self._chunks_overlap():
+            self._examine_clock()
 
     def __enter__(self) -> 'Bag':
         return self
@@ -126,6 +130,7 @@ class Bag:
     ) -> Iterator[BagMessage]:
         """Messages in the order of their log times; equal times keep the order of the file.
 
+        What was recorded twice, because the recorder's clock was set back, is left out: two times would be mixed.
         At most one chunk of each overlapping stretch of time is in memory, and 128 MiB of those.
 
         Args:
@@ -166,13 +171,20 @@ class Bag:
             sources += [(stretch, carried) for stretch in file.stretches]
             channels.append(carried)
         name, unpack = self.name, self._files.messages_compressed
+        problems, twice = self.problems, self.clock.twice
         for carried, (log_ns, channel, raw) in merged(sources, start_ns, stop_ns):
+            # A stretch is opened, and found to be disordered, before any message of its time is given.
+            if problems.disordered and not self._clock_known:
+                self._examine_clock()
+                twice = self.clock.twice
+            if twice and self.clock.is_twice(log_ns):
+                continue
             topic, kind, deserialize = carried[channel]
             if unpack:
                 try:
                     raw = zstandard.decompress(raw)
                 except zstandard.ZstdError as error:
-                    self.problems.add(f'topic {topic}, message at {at(log_ns)} is damaged: skipped: {error}')
+                    problems.add(f'topic {topic}, message at {at(log_ns)} is damaged: skipped: {error}')
                     continue
             yield BagMessage(topic, kind, log_ns, memoryview(raw), name, deserialize)
 
@@ -188,7 +200,6 @@ class Bag:
                     makers[channel.id] = deserializer(types.store(channel), channel.type)
                 except BagError as error:
                     problem = str(error)
-                    self.problems.add(f'topic {channel.topic}: skipped, {error}')
                 known = found.get(channel.topic)
                 if known and known.type != channel.type:
                     self.problems.add(
@@ -202,17 +213,34 @@ class Bag:
                 )
         return dict(sorted(found.items()))
 
-    def _note_clock(self) -> None:
-        """A recorder's clock that was set back shows where a chunk begins long before the one in front of it ends."""
+    def _chunks_overlap(self) -> bool:
+        """Whether a chunk begins long before an earlier one with a topic of it ends."""
+        newest: dict[str, int] = {}
         for file in self._files.opened:
-            for before, after in zip(file.stretches, file.stretches[1:], strict=False):
-                back = before.end_ns - after.start_ns
+            names = {c.id: c.topic for c in file.channels.values() if file.counts.get(c.id)}
+            for stretch in file.stretches:
                 # Some tools write one topic after the other: then only chunks with common topics can be compared.
-                if back > OVERLAP_NS and before.carries & after.carries:
-                    self.problems.add(
-                        f'{file.path.name}: the clock was set back by {back / 1e9:.3f} s near {at(before.end_ns)}; '
-                        'what overlaps is given in the order of its times'
-                    )
+                topics = (
+                    [names[c] for c in stretch.carries if c in names] if stretch.carries else names.values()
+                )
+                for topic in topics:
+                    if stretch.start_ns < newest.get(topic, stretch.start_ns) - BACK_NS:
+                        return True
+                    newest[topic] = max(stretch.end_ns, newest.get(topic, stretch.end_ns))
+        return False
+
+    def _examine_clock(self) -> None:
+        """Read all times in the order in which they were recorded; only where something is odd, it takes time."""
+        self._clock_known = True
+        self.clock = Clock(
+            (file.channels[channel].topic, log_ns)
+            for file in self._files.opened
+            for stretch in file.stretches
+            for channel, log_ns in stretch.order()
+            if channel in file.channels
+        )
+        for told in self.clock.told:
+            self.problems.add(told)
 
 
 def open_bag(path: Path) -> Bag:

@@ -9,7 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from dp_ros.bags.storage import Channel, Problems, Row, StorageFile, at
+from dp_ros.bags.clock import BACK_NS
+from dp_ros.bags.storage import Channel, Problems, Row, StorageFile, at, topic_name, type_name
 from dp_ros.errors import BagError
 
 # What a writer leaves beside a database that it did not close.
@@ -44,6 +45,10 @@ def open_sqlite(path: Path, problems: Problems) -> StorageFile:
             for channel, count, first, last_ns in database.execute(query):
                 found.counts[channel] = count
                 times += [first, last_ns]
+            steps = 'SELECT timestamp - LAG(timestamp) OVER (ORDER BY id) AS step FROM messages'
+            back = f'SELECT 1 FROM ({steps}) WHERE step < ? LIMIT 1'
+            if database.execute(back, (-BACK_NS,)).fetchone():
+                problems.disordered = True
     except sqlite3.Error as error:
         raise BagError(
             f'{path}: cannot be read as an SQLite bag: {error}; `sqlite3 {path.name} .recover` may save more'
@@ -92,6 +97,14 @@ class Database:
                 f'its messages up to {at(self.end_ns)} are skipped'
             )
 
+    def order(self) -> Iterator[tuple[int, int]]:
+        """Channel and log time of each message, in the order in which they were recorded."""
+        try:
+            with closing(connect(self._path)) as database:
+                yield from database.execute('SELECT topic_id, timestamp FROM messages ORDER BY id')
+        except sqlite3.Error:
+            return  # told when its rows are read
+
 
 def _definitions(database: sqlite3.Connection) -> dict[str, tuple[str, str]]:
     rows = database.execute(
@@ -103,8 +116,17 @@ def _definitions(database: sqlite3.Connection) -> dict[str, tuple[str, str]]:
 def _channels(database: sqlite3.Connection, definitions: dict[str, tuple[str, str]]) -> list[Channel]:
     columns = {row[1] for row in database.execute('PRAGMA table_info(topics)')}
     qos = 'offered_qos_profiles' if 'offered_qos_profiles' in columns else "''"
-    rows = database.execute(f'SELECT id, name, type, serialization_format, {qos} FROM topics ORDER BY id')
+    # Recordings from before the first release have one serialization alone.
+    form = 'serialization_format' if 'serialization_format' in columns else "'cdr'"
+    rows = database.execute(f'SELECT id, name, type, {form}, {qos} FROM topics ORDER BY id')
     return [
-        Channel(number, topic, kind, *definitions.get(kind, ('', '')), serialization, profiles or '')
+        Channel(
+            number,
+            topic_name(topic),
+            type_name(kind),
+            *definitions.get(kind, ('', '')),
+            serialization,
+            profiles or '',
+        )
         for number, topic, kind, serialization, profiles in rows
     ]

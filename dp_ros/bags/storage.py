@@ -26,8 +26,24 @@ class Channel(NamedTuple):
     qos: str
 
 
+def topic_name(name: str) -> str:
+    """A topic as ROS resolves it: nodes that write bags themselves leave out the slash in front."""
+    return name if name.startswith('/') else f'/{name}'
+
+
+def type_name(name: str) -> str:
+    """A message type as it is called today; the oldest bags, and tools, say ``sensor_msgs/Image``."""
+    return name.replace('/', '/msg/') if name.count('/') == 1 else name
+
+
 class Problems(list[str]):
-    """What is wrong with a bag, each thing once however often the bag is read."""
+    """What is wrong with a bag, each thing once however often the bag is read.
+
+    Attributes:
+        disordered: whether a stretch was found in which the clock was set back.
+    """
+
+    disordered = False
 
     def add(self, problem: str) -> None:
         """Note a problem, unless it is known."""
@@ -49,6 +65,9 @@ class Stretch(Protocol):
 
     def rows(self, channels: Collection[int], start_ns: int, stop_ns: int) -> Iterator[Row]:
         """Messages of these channels with start <= log time < stop, sorted by log time."""
+
+    def order(self) -> Iterator[tuple[int, int]]:
+        """Channel and log time of each message, in the order in which they were recorded."""
 
 
 @dataclass

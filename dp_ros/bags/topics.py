@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dp_ros.bags.jpeg import COMPRESSED_SUFFIX, COMPRESSED_TYPE
-from dp_ros.errors import MismatchError
+from dp_ros.errors import BagError, MismatchError
 
 if TYPE_CHECKING:
     from dp_ros.bags.reader import Bag
@@ -36,8 +36,11 @@ def located(bag: 'Bag', wanted: Mapping[str, str], namespace: str = '') -> dict[
         topic in the bag to topic in the binding.
 
     Raises:
+        BagError: it holds no message.
         MismatchError: lists every topic that is missing, has another type, or cannot be read.
     """
+    if not any(info.count for info in bag.topics.values()):
+        raise BagError(f'bag {bag.name!r}: no message in it' + ''.join(f'; {p}' for p in bag.problems))
     found, differences = {}, []
     for topic, kind in wanted.items():
         name = absolute(topic, namespace)
@@ -57,5 +60,7 @@ def located(bag: 'Bag', wanted: Mapping[str, str], namespace: str = '') -> dict[
         else:
             found[name] = topic
     if differences:
+        # What was lost may be why a topic is missing.
+        differences += bag.problems
         raise MismatchError(f'bag {bag.name!r} does not fit the binding:\n  ' + '\n  '.join(differences))
     return found

@@ -108,6 +108,7 @@ class Made:
     log_ns: int
     stamp_ns: int
     message: Any
+    arrived_ns: int  # the log time of a clock that nobody set
 
 
 def curve(joint: str, times_ns: npt.ArrayLike, start_ns: int = START_NS) -> npt.NDArray[np.float64]:
@@ -119,9 +120,9 @@ def curve(joint: str, times_ns: npt.ArrayLike, start_ns: int = START_NS) -> npt.
 
 
 def make_bag(path: Path, plan: Plan | None = None) -> list[Made]:
-    """Write a bag with rosbags' Writer and return its messages in log order."""
+    """Write a bag with rosbags' Writer and return its messages in the order of the file, as they arrived."""
     plan = plan or Plan()
-    made = sorted(_messages(plan), key=lambda m: m.log_ns)
+    made = sorted(_messages(plan), key=lambda m: m.arrived_ns)
     mcap = plan.storage == 'mcap'
     writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP if mcap else StoragePlugin.SQLITE3)
     writer.set_compression(CompressionMode[plan.compression.upper()], CompressionFormat.ZSTD)
@@ -138,9 +139,9 @@ def make_bag(path: Path, plan: Plan | None = None) -> list[Made]:
             )
         chunk_end = plan.start_ns + plan.chunk_s * SECOND_NS
         for i, one in enumerate(made):
-            if mcap and plan.chunk_s and one.log_ns >= chunk_end:
+            if mcap and plan.chunk_s and one.arrived_ns >= chunk_end:
                 writer.storage.close_chunk()
-                chunk_end = one.log_ns + plan.chunk_s * SECOND_NS
+                chunk_end = one.arrived_ns + plan.chunk_s * SECOND_NS
             writer.write(connections[one.topic], one.log_ns, STORE.serialize_cdr(one.message, one.type))
             if plan.strange and i % 50 == 0:
                 writer.write(connections['/strange'], one.log_ns, b'\0\1\0\0')
@@ -264,7 +265,7 @@ def _messages(plan: Plan) -> Iterator[Made]:
     for command in plan.commands:
         yield from _topic(plan, command.topic, _commands(plan, command, rng))
     for topic, kind, log_ns, message in plan.extra:
-        yield Made(topic, kind, log_ns, log_ns, message)
+        yield Made(topic, kind, log_ns, log_ns, message, log_ns)
 
 
 def _topic(
@@ -276,10 +277,12 @@ def _topic(
         shift = plan.jump[1] if plan.jump[1] and at_s >= plan.jump[0] else 0.0
         stamp_ns = plan.start_ns + round((at_s + shift) * SECOND_NS)
         message = build(0 if topic in plan.zero_stamps else stamp_ns)
-        entries.append([topic, kind, stamp_ns + round(delay_s * SECOND_NS), stamp_ns, message])
+        log_ns = stamp_ns + round(delay_s * SECOND_NS)
+        entries.append([topic, kind, log_ns, stamp_ns, message, log_ns - round(shift * SECOND_NS)])
     if topic in plan.swapped:
         for i in range(9, len(entries), 10):
-            entries[i][2], entries[i - 1][2] = entries[i - 1][2], entries[i][2]
+            for column in (2, 5):
+                entries[i][column], entries[i - 1][column] = entries[i - 1][column], entries[i][column]
     yield from (Made(*entry) for entry in entries)
 
 
