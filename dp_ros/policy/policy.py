@@ -14,7 +14,7 @@ from dp_ros.contract import Contract
 from dp_ros.diffusion.denoiser import Denoise, Denoiser
 from dp_ros.diffusion.guidance import guided
 from dp_ros.diffusion.levels import NoiseLevels
-from dp_ros.errors import ContractError, GoalError
+from dp_ros.errors import ConfigError, ContractError, GoalError
 from dp_ros.model.experts import FeedForward
 from dp_ros.model.goals import IMAGE, INSTRUCTION, GoalBatch
 from dp_ros.model.network import Context, Network
@@ -194,8 +194,16 @@ def unfold(tokens: Tensor, per_token: int) -> Tensor:
 
 
 def noise_levels(contract: Contract, config: PolicyConfig) -> NoiseLevels:
-    """The levels that follow from a contract's horizons and a configured noise range."""
-    timing = contract.timing
+    """The levels that follow from a contract's horizons and a configured noise range.
+
+    Raises:
+        ConfigError: the actions of a tick are no whole number of tokens.
+    """
+    timing, per_token = contract.timing, config.network.actions_per_token
+    if timing.action_horizon % per_token:
+        raise ConfigError(
+            f'action_horizon ({timing.action_horizon}) must be a multiple of network.actions_per_token ({per_token})'
+        )
     return NoiseLevels(
         count=timing.pred_horizon // timing.action_horizon,
         sigma_min=config.diffusion.sigma_min,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dp_ros.contract import Timing
 from dp_ros.contract.contract import GOAL_KINDS
 from dp_ros.contract.strict_yaml import load_strict_yaml
 from dp_ros.errors import ConfigError
@@ -24,7 +25,8 @@ class TrainingConfig:
         steps: optimiser steps.
         batch_size: observations per step, over all processes.
         noise_draws: noised chunks per observation; the encoder's work is shared among them.
-        buffer_share: share of chunks noised like the streaming buffer; the rest has one level (densities.py).
+        buffer_share: share of chunks noised like the streaming buffer (densities.py).
+        independent_share: share of chunks with a level of its own for every token; the rest has one level.
         learning_rate: peak of the cosine; weight decay acts on matrices only.
         warmup_steps: linear warm-up.
         ema_decay: of the weights that ship.
@@ -47,6 +49,7 @@ class TrainingConfig:
     batch_size: int = 64
     noise_draws: int = 2
     buffer_share: float = 0.5
+    independent_share: float = 0.0
     learning_rate: float = 5e-4
     weight_decay: float = 0.01
     warmup_steps: int = 100
@@ -82,9 +85,41 @@ class TrainingConfig:
         for key in ('load_balance', 'alignment', 'foresight'):
             if getattr(self, key) < 0:
                 raise ConfigError(f'training.{key} must not be negative, got {getattr(self, key)}')
-        for key in ('buffer_share', 'goal_dropout', 'goal_image_share', 'labelled_share'):
+        for key in (
+            'buffer_share',
+            'independent_share',
+            'goal_dropout',
+            'goal_image_share',
+            'labelled_share',
+        ):
             if not 0.0 <= getattr(self, key) <= 1.0:
                 raise ConfigError(f'training.{key} must lie in [0, 1], got {getattr(self, key)}')
+        if self.buffer_share + self.independent_share > 1.0:
+            raise ConfigError(
+                'training.buffer_share and training.independent_share must not add up to more than 1, '
+                f'got {self.buffer_share} and {self.independent_share}'
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HorizonConfig:
+    """Horizons in place of the store's, which holds commands as a curve and so fits any of them.
+
+    Attributes:
+        pred_horizon: Tp; 0 takes the contract's.
+        action_horizon: Ta, and with it the number of noise levels of the buffer, Tp / Ta; 0 takes the contract's.
+    """
+
+    pred_horizon: int = 0
+    action_horizon: int = 0
+
+    def timing(self, timing: Timing) -> Timing:
+        """The contract's timing with these horizons; illegal ones are ContractErrors."""
+        return replace(
+            timing,
+            pred_horizon=self.pred_horizon or timing.pred_horizon,
+            action_horizon=self.action_horizon or timing.action_horizon,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +129,7 @@ class Experiment:
     Attributes:
         name: of the run; names the checkpoint directory.
         store: the episode store; relative paths start where the command runs.
-        network, diffusion, control, training: see the classes.
+        network, diffusion, control, training, horizons: see the classes.
         goals: kinds of goals that the policy takes; where it is left out, those of the store's contract.
     """
 
@@ -106,6 +141,7 @@ class Experiment:
     training: TrainingConfig
     description: str = field(default='')
     goals: tuple[str, ...] | None = None
+    horizons: HorizonConfig = HorizonConfig()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, with every default written out."""
@@ -119,6 +155,7 @@ class Experiment:
             'diffusion': DiffusionConfig,
             'control': ControlConfig,
             'training': TrainingConfig,
+            'horizons': HorizonConfig,
         }
         data = check_keys(data, {'name', 'store', 'description', 'goals', *sections}, where)
         missing = sorted({'name', 'store', 'training'} - set(data))

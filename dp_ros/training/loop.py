@@ -94,7 +94,8 @@ def load_data(experiment: Experiment) -> TrainingData:
                 f'(the store {experiment.store} holds {len(store)} episodes), got {held_out}'
             )
         episodes = list(store)
-        config, contract = experiment.training, store.contract
+        config = experiment.training
+        contract = replace(store.contract, timing=experiment.horizons.timing(store.contract.timing))
         if experiment.goals is not None:
             contract = replace(contract, goals=experiment.goals)
         check_aims(contract, config)
@@ -239,7 +240,8 @@ def _step(
     clean_BTP = fold(data.action.encode(windows.actions), per_token)
     valid_BTP = fold(windows.valid[..., None].expand(windows.actions.shape), per_token)
     total, (tokens, values) = config.batch_size * config.noise_draws, clean_BTP.shape[1:]
-    level_RT = LevelDensity(buffer_share=config.buffer_share).levels(total, tokens, levels, generator)
+    density = LevelDensity(buffer_share=config.buffer_share, independent_share=config.independent_share)
+    level_RT = density.levels(total, tokens, levels, generator)
     noise_RTP = torch.randn(total, tokens, values, generator=generator)
     aims = draw_aims(data.training, text_MG, config, index_B, rows, generator)
     for group in optimiser.param_groups:

@@ -85,10 +85,27 @@ def test_level_density_shapes():
     assert share == pytest.approx(0.3, abs=0.03)
 
 
+def test_independent_levels_take_their_share_and_leave_the_other_shapes_alone():
+    def draw(**shares):
+        return LevelDensity(**shares).levels(4000, 8, LEVELS, torch.Generator().manual_seed(5))
+
+    plain, mixed = draw(buffer_share=0.3), draw(buffer_share=0.3, independent_share=0.4)
+    same = (plain == mixed).all(dim=1)
+    assert same.float().mean() == pytest.approx(0.6, abs=0.03)
+    own = mixed[~same]
+    assert own.min() > 0
+    assert own.max() <= LEVELS.count
+    assert own.mean() == pytest.approx(LEVELS.count / 2, abs=0.1)
+    correlation = torch.corrcoef(own.t()) - torch.eye(8)
+    assert correlation.abs().max() < 0.1
+    assert draw(buffer_share=0.0, independent_share=1.0).unique(dim=1).shape[1] == 8
+
+
 def test_illegal_buffers_are_refused():
     with pytest.raises(ValueError, match='multiple of 4 levels'):
         RollingBuffer(torch.zeros(1, 7, 3), LEVELS)
     with pytest.raises(ValueError, match='at least 1'):
         advance(start(), denoise, torch.Generator(), evaluations=0)
-    with pytest.raises(ValueError, match='buffer_share'):
-        LevelDensity(buffer_share=1.5)
+    for shares in ((1.5, 0.0), (-0.1, 0.0), (0.7, 0.4)):
+        with pytest.raises(ValueError, match='buffer_share'):
+            LevelDensity(buffer_share=shares[0], independent_share=shares[1])

@@ -17,7 +17,9 @@ from dp_ros.contract import Arm, Camera, Contract, Embodiment, Joint, Timing
 from dp_ros.data.episode import Episode
 from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.errors import CheckpointError, ConfigError
-from dp_ros.training.experiment import Experiment
+from dp_ros.observation.observation import Observation
+from dp_ros.policy.streaming import make_controller
+from dp_ros.training.experiment import Experiment, HorizonConfig
 from dp_ros.training.loop import train
 
 CONTRACT = Contract(
@@ -131,6 +133,24 @@ def test_loss_falls(experiment, tmp_path):
     after = train(replace(config, training=longer), tmp_path / 'b').figures
     assert after['loss_buffer'] < 0.8 * before['loss_buffer']
     assert after['loss_shared'] < before['loss_shared']
+
+
+def test_horizons_of_the_experiment_stand_in_for_those_of_the_store(experiment, tmp_path):
+    wanted = Experiment.from_yaml(experiment)
+    wanted = replace(wanted, horizons=HorizonConfig(pred_horizon=12, action_horizon=6))
+    policy = train(wanted, tmp_path, stop_after=2).policy
+    assert policy.contract.timing == replace(CONTRACT.timing, pred_horizon=12, action_horizon=6)
+    assert (policy.network.num_tokens, policy.levels.count) == (6, 2)
+    controller = make_controller(policy)
+    example = CONTRACT.example()
+    chunk = controller.tick(Observation(0, example['proprio'], example['images'], {}))
+    assert chunk.positions.shape == (12, 2)
+    assert controller.tick_ns == 6 * CONTRACT.timing.period_ns
+    odd = replace(wanted, horizons=HorizonConfig(action_horizon=1))
+    with pytest.raises(
+        ConfigError, match=r'action_horizon \(1\) must be a multiple of network.actions_per_token'
+    ):
+        train(odd, tmp_path / 'odd', stop_after=2)
 
 
 def test_a_full_disk_keeps_the_older_snapshot(experiment, tmp_path):
