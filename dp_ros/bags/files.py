@@ -34,7 +34,7 @@ class Files:
         storage: 'mcap' or 'sqlite3'.
         compression: see Bag.
         messages_compressed: whether each message is compressed by itself.
-        custom_data, distribution: see Bag.
+        custom_data, distribution, indexed: see Bag.
 
     Raises:
         BagError: nothing can be read.
@@ -68,6 +68,8 @@ class Files:
         mode = str(metadata.get('compression_mode') or '').lower()
         self.messages_compressed = mode == 'message' if metadata else self._begins_compressed()
         self.compression = self._compression()
+        compressed = any(source.suffix == ZSTD for source in self.sources)
+        self.indexed = not compressed and all(file.indexed for file in self.opened)
 
     def close(self) -> None:
         """Remove decompressed copies."""

@@ -121,7 +121,7 @@ def _indexed(file: BinaryIO, path: Path, start: int, stop: int, problems: Proble
 
 def _scanned(file: BinaryIO, path: Path, size: int, problems: Problems, cut: bool) -> StorageFile:
     """Record by record, up to the end or to the first record that is not whole."""
-    found, room = StorageFile(path), Room()
+    found, room = StorageFile(path, indexed=False), Room()
     loose = LooseMessages(path, problems)
     schemas: dict[int, Schema] = {}
     counts: Counter[int] = Counter()

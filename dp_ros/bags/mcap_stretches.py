@@ -14,14 +14,25 @@ import numpy as np
 from rosbags.rosbag2.storage_mcap import decompress
 
 from dp_ros.bags.clock import BACK_NS, goes_back
-from dp_ros.bags.mcap_records import CHANNEL, HEAD, MESSAGE, SCHEMA, Fields, Schema, read_channel, read_schema
-from dp_ros.bags.storage import Channel, Problems, Row, at
+from dp_ros.bags.mcap_records import (
+    CHANNEL,
+    HEAD,
+    MESSAGE,
+    MESSAGE_INDEX,
+    SCHEMA,
+    Fields,
+    Schema,
+    read_channel,
+    read_schema,
+)
+from dp_ros.bags.storage import Channel, Problems, Row, Stamps, at, by_channel
 
 # Decompressed chunks that wait for their turn where chunks overlap in time.
 ROOM_BYTES = 128 << 20
 
 _MESSAGE = struct.Struct('<BQHIQQ')
 _LENGTH = struct.Struct('<Q')
+_INDEX_ENTRY = 16
 
 
 class _Content:
@@ -138,6 +149,28 @@ class Chunk:
         finally:
             self._room.release(content)
 
+    def times(self) -> dict[int, Stamps]:
+        """Log times by channel: from the index behind the chunk, or else from the chunk itself."""
+        return self._indexed_times() or by_channel(self.order())
+
+    def _indexed_times(self) -> dict[int, Stamps]:
+        """From the index that a writer may put behind a chunk; empty where it is missing or not whole."""
+        out: dict[int, Stamps] = {}
+        with self._path.open('rb') as file:
+            file.seek(self._offset + self._length)
+            while len(head := file.read(HEAD.size)) == HEAD.size:
+                op, length = HEAD.unpack(head)
+                if op != MESSAGE_INDEX:
+                    break
+                body = file.read(length)
+                if len(body) < max(length, 6) or (length - 6) % _INDEX_ENTRY:
+                    return {}
+                (channel,) = struct.unpack_from('<H', body)
+                if length > 6:
+                    out[channel] = np.frombuffer(body, '<i8', offset=6)[::2]
+        right = all(self.start_ns <= t.min() and t.max() <= self.end_ns for t in out.values())
+        return out if right and self.carries <= set(out) else {}
+
     def order(self) -> Iterator[tuple[int, int]]:
         """Channel and log time of its messages, in the order in which they were recorded."""
         try:
@@ -227,6 +260,11 @@ class LooseMessages:
     def order(self) -> Iterator[tuple[int, int]]:
         """Channel and log time of each message, in the order in which they were recorded."""
         yield from ((row[1], row[0]) for row in self._index[np.argsort(self._index[:, 2])].tolist())
+
+    def times(self) -> dict[int, Stamps]:
+        """Log times by channel."""
+        channels = self._index[:, 1]
+        return {int(c): self._index[channels == c, 0] for c in np.unique(channels)}
 
     def rows(self, channels: Collection[int], start_ns: int, stop_ns: int) -> Iterator[Row]:
         """The messages, sorted by log time."""

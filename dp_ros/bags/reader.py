@@ -6,6 +6,7 @@
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from dp_ros.bags.files import Files
 from dp_ros.bags.merge import merged
 from dp_ros.bags.message_types import MessageTypes
 from dp_ros.bags.repeated_layout import deserializer
-from dp_ros.bags.storage import at
+from dp_ros.bags.storage import Stamps, at
 from dp_ros.errors import BagError
 
 FOREVER_NS = 2**63 - 1
@@ -89,6 +90,7 @@ class Bag:
         topics: what it carries, by name.
         custom_data: what its recorder wrote into the metadata.
         distribution: the ROS distribution that recorded it; empty if it does not say.
+        indexed: whether opening it took no more than an index; False: it was read through.
         problems: what is wrong with it. Damage inside is found when it is read, so that the list may grow. Topics that
             cannot be read are not among them.
         clock: where the recorder's clock was set back; complete once the messages concerned are read.
@@ -100,6 +102,7 @@ class Bag:
         self.name, self.problems = files.name, files.problems
         self.storage, self.custom_data = files.storage, files.custom_data
         self.distribution, self.compression = files.distribution, files.compression
+        self.indexed = files.indexed
         written = [file for file in files.opened if file.stretches]
         self.start_ns = min((file.start_ns for file in written), default=0)
         self.end_ns = max((file.end_ns for file in written), default=0)
@@ -149,6 +152,23 @@ class Bag:
         for name in sorted(wanted - set(readable)):
             raise BagError(f'bag {self.name!r}, topic {name}: {self.topics[name].problem}')
         return self._messages(wanted, start_ns or 0, FOREVER_NS if stop_ns is None else stop_ns)
+
+    def times(self) -> Iterator[tuple[str, Stamps]]:
+        """Blocks of log times of each topic, of later and later stretches; without reading messages where it can.
+
+        Memory holds the times of one stretch: a chunk, or the whole of an SQLite file.
+        """
+        stretches = [(s.start_ns, i, s) for i, file in enumerate(self._files.opened) for s in file.stretches]
+        for _, number, stretch in sorted(stretches, key=itemgetter(0)):
+            channels = self._files.opened[number].channels
+            for channel, stamps in stretch.times().items():
+                if channel in channels:
+                    yield channels[channel].topic, stamps
+
+    @property
+    def disk_bytes(self) -> int:
+        """Size of its storage files."""
+        return sum(path.stat().st_size for path in self._files.sources)
 
     def sha256(self) -> str:
         """Hash (hex) of its storage files, one after the other, as they are on the disk; any thread may call it."""

@@ -10,7 +10,17 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dp_ros.bags.clock import BACK_NS
-from dp_ros.bags.storage import Channel, Problems, Row, StorageFile, at, topic_name, type_name
+from dp_ros.bags.storage import (
+    Channel,
+    Problems,
+    Row,
+    Stamps,
+    StorageFile,
+    at,
+    by_channel,
+    topic_name,
+    type_name,
+)
 from dp_ros.errors import BagError
 
 # What a writer leaves beside a database that it did not close.
@@ -104,6 +114,10 @@ class Database:
                 yield from database.execute('SELECT topic_id, timestamp FROM messages ORDER BY id')
         except sqlite3.Error:
             return  # told when its rows are read
+
+    def times(self) -> dict[int, Stamps]:
+        """Log times by channel; pages that hold nothing but the rest of a large message are not read."""
+        return by_channel(self.order())
 
 
 def _definitions(database: sqlite3.Connection) -> dict[str, tuple[str, str]]:

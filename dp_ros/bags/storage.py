@@ -3,15 +3,20 @@
 
 """What the storage formats have in common: channels, and stretches of a file that hold messages."""
 
-from collections.abc import Collection, Iterator
+from array import array
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 SECOND_NS = 1_000_000_000
 
 # log_ns, channel, payload
 Row = tuple[int, int, 'bytes | memoryview']
+Stamps = npt.NDArray[np.int64]
 
 
 class Channel(NamedTuple):
@@ -34,6 +39,14 @@ def topic_name(name: str) -> str:
 def type_name(name: str) -> str:
     """A message type as it is called today; the oldest bags, and tools, say ``sensor_msgs/Image``."""
     return name.replace('/', '/msg/') if name.count('/') == 1 else name
+
+
+def by_channel(order: Iterable[tuple[int, int]]) -> dict[int, Stamps]:
+    """Log times of each channel, from channel and log time of each message."""
+    out: dict[int, array[int]] = {}
+    for channel, log_ns in order:
+        out.setdefault(channel, array('q')).append(log_ns)
+    return {channel: np.frombuffer(stamps, np.int64) for channel, stamps in out.items()}
 
 
 class Problems(list[str]):
@@ -69,6 +82,9 @@ class Stretch(Protocol):
     def order(self) -> Iterator[tuple[int, int]]:
         """Channel and log time of each message, in the order in which they were recorded."""
 
+    def times(self) -> dict[int, Stamps]:
+        """Log times by channel, in any order; without reading the messages where there is an index."""
+
 
 @dataclass
 class StorageFile:
@@ -82,6 +98,7 @@ class StorageFile:
         start_ns, end_ns: log times of the first and the last message; 0 where there is none.
         metadata: text of the rosbag2 metadata that the file itself holds; empty if none.
         compression: of the file's own chunks.
+        indexed: whether all that stood in an index; False: the file had to be read through.
     """
 
     path: Path
@@ -92,6 +109,7 @@ class StorageFile:
     end_ns: int = 0
     metadata: str = ''
     compression: str = ''
+    indexed: bool = True
 
 
 def at(log_ns: int) -> str:
