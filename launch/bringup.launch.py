@@ -22,6 +22,7 @@ ARGUMENTS = (
     ('checkpoint', 'aloha_transfer_cube', 'Directory of a checkpoint, or the name of a shipped one.'),
     ('binding', 'aloha_sim', 'YAML file that says which topic carries what, or the name of a shipped one.'),
     ('device', 'cpu', "Torch device of the policy, such as 'cuda:0'."),
+    ('instruction', '', 'What to do, in words, for a policy that takes instructions.'),
     ('namespace', '', 'Namespace of both nodes.'),
     ('dry_run', 'true', 'true: do everything but command the controllers.'),
     ('start_jump_rad', '0.15', 'Engaging is refused where the policy wants to start further away.'),
@@ -61,6 +62,7 @@ def generate_launch_description() -> LaunchDescription:
         'policy_node',
         {
             'device': _typed('device', str),
+            'instruction': _typed('instruction', str),
             'engaged_topic': _typed('engaged_topic', str),
             'frozen_camera_s': _typed('frozen_camera_s', float),
         },

@@ -51,6 +51,8 @@ def _print_contract(contract: Contract) -> None:
         f'To {timing.obs_horizon}, Tp {timing.pred_horizon}, Ta {timing.action_horizon}, '
         f'period {timing.period_ns / 1e6:g} ms, tick {timing.tick_ns / 1e6:g} ms',
     )
+    if contract.goals:
+        _row('goals', ' or '.join(contract.goals))
     for camera in contract.cameras:
         top, left, height, width = camera.crop
         _row(
@@ -71,6 +73,10 @@ def _print_checkpoint(path: Path) -> Contract:
     _print_contract(policy.contract)
     _row('parameters', f'{sum(p.numel() for p in network.parameters()):,}')
     _row('control', f'{control.mode}, {control.evaluations} evaluation(s), start from {control.buffer_start}')
+    if 'instruction' in policy.contract.goals:
+        _row('instructions', '; '.join(policy.instructions.texts))
+    if policy.contract.goals:
+        _row('without a goal', 'can run (goal_free), be guided' if policy.config.null_goal else 'cannot run')
     levels = policy.levels
     _row('noise', f'{levels.count} levels, sigma {levels.sigma_min} to {levels.sigma_max}')
     size = sum(f.stat().st_size for f in path.iterdir())

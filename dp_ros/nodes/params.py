@@ -54,6 +54,16 @@ class PolicyParams(LifecycleParams):
     evaluations_per_tick: int = param(
         0, 'Network evaluations a tick; 0 takes the setting of the checkpoint.', 0, 1000
     )
+    instruction: str = param('', 'What to do, in words, until ~/instruction or ~/goal_image says otherwise.')
+    goal_free: bool = param(
+        False, 'Run without a goal while there is none, where the policy was trained for that.'
+    )
+    guidance: float = param(
+        -1.0,
+        'Strength of classifier-free guidance; negative takes the setting of the checkpoint.',
+        -1.0,
+        100.0,
+    )
     engaged_topic: str = param('action_node/engaged', 'Latched Bool of the node that owns motion.')
     max_image_age_s: float = param(0.25, 'Oldest newest image that still leads to a tick.', 0.001, 60.0)
     max_joint_age_s: float = param(

@@ -10,7 +10,7 @@ only: a tick that took too long delays the next one, it never queues.
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,13 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Bool, Float64MultiArray, MultiArrayDimension
+from std_msgs.msg import Bool, Float64MultiArray, MultiArrayDimension, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from dp_ros.action.chunk import ActionChunk
-from dp_ros.errors import ConfigError, MessageError, StaleObservationError, StoreError
+from dp_ros.errors import ConfigError, GoalError, MessageError, StaleObservationError, StoreError
+from dp_ros.messages.image import decode_image
 from dp_ros.messages.trajectory import fill_chunk
 from dp_ros.nodes import qos
 from dp_ros.nodes.diagnostics import ERROR, OK, WARN, Percentiles, RateMeter, Status
@@ -32,11 +33,13 @@ from dp_ros.nodes.lifecycle import ManagedNode
 from dp_ros.nodes.params import PolicyParams
 from dp_ros.nodes.process import run
 from dp_ros.nodes.site import checkpoint_path, load_binding
+from dp_ros.observation.image import crop_resize
 from dp_ros.observation.intake import Intake, Source
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
 from dp_ros.observation.observation_file import save_observation
 from dp_ros.policy.checkpoint import load_checkpoint
+from dp_ros.policy.goal import Goal
 from dp_ros.policy.policy import Policy
 from dp_ros.policy.session import PolicySession, Tick
 from dp_ros.policy.streaming import make_controller
@@ -76,12 +79,15 @@ class PolicyNode(ManagedNode[PolicyParams]):
         self._session = PolicySession(self._controller(policy), intake.buffer, params.seed)
         self._trouble = 'no observation yet'
         self._message_trouble = ''
+        self._goal_trouble = ''
         self._broken = ''
         self._succeeded = time.monotonic()
         self._latency: dict[str, Percentiles] = {}
         self._rates = {
             name: RateMeter() for name in ('joints', *(c.name for c in policy.contract.cameras), 'chunks')
         }
+        if params.instruction:
+            self._session.set_goal(Goal(instruction=params.instruction))
         self._worker = InferenceWorker(self._infer, self._inference_failed)
 
         def publisher(kind: Any, topic: str) -> Any:
@@ -95,6 +101,8 @@ class PolicyNode(ManagedNode[PolicyParams]):
         def subscribe(kind: Any, topic: str, callback: Any, profile: Any) -> None:
             self.own(self.destroy_subscription, self.create_subscription(kind, topic, callback, profile))
 
+        subscribe(String, '~/instruction', self._on_instruction, qos.LATCHED)
+        subscribe(Image, '~/goal_image', self._on_goal_image, qos.LATCHED)
         subscribe(Bool, params.engaged_topic, self._on_engaged, qos.LATCHED)
         for source in intake.sources:
             depth = qos.JOINTS_DEPTH if source.stream == 'joints' else qos.IMAGES_DEPTH
@@ -136,6 +144,10 @@ class PolicyNode(ManagedNode[PolicyParams]):
         control = policy.config.control
         if self.params.evaluations_per_tick:
             control = replace(control, evaluations=self.params.evaluations_per_tick)
+        if self.params.guidance >= 0:
+            control = replace(control, guidance=self.params.guidance)
+        if self.params.goal_free:
+            control = replace(control, goal_free=True)
         return make_controller(policy, self.params.seed, control)
 
     def _buffer(self, policy: Policy) -> ObservationBuffer:
@@ -166,6 +178,34 @@ class PolicyNode(ManagedNode[PolicyParams]):
     def _on_engaged(self, message: Bool) -> None:
         self._session.set_engaged(message.data)
 
+    def _on_instruction(self, message: String) -> None:
+        """The same words again change nothing, so that they may be repeated; no words withdraw the goal."""
+        goal = self._session.goal
+        if message.data == ('' if goal is None or goal.instruction is None else goal.instruction):
+            return
+        self._take_goal(lambda: Goal(instruction=message.data) if message.data.strip() else None)
+
+    def _on_goal_image(self, message: Image) -> None:
+        def goal() -> Goal:
+            cameras = self._session.contract.cameras
+            if not cameras:
+                raise GoalError('the policy sees no camera, so that no picture can be its goal')
+            return Goal(image=crop_resize(decode_image(message), cameras[0]))
+
+        self._take_goal(goal)
+
+    def _take_goal(self, make: Callable[[], Goal | None]) -> None:
+        try:
+            goal = make()
+            self._session.set_goal(goal)
+        except (GoalError, ConfigError, MessageError) as error:
+            self._goal_trouble = f'goal refused: {error}'
+            self.get_logger().error(self._goal_trouble)
+            return
+        self._goal_trouble = ''
+        self.get_logger().info(f'new goal: {goal or "none"}')
+        self._consider()
+
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._session.reset()
         self._broken = ''
@@ -183,7 +223,7 @@ class PolicyNode(ManagedNode[PolicyParams]):
         began = time.monotonic()
         try:
             tick = self._session.tick(self._now_ns())
-        except (StaleObservationError, MessageError) as error:
+        except (StaleObservationError, MessageError, GoalError) as error:
             self._trouble = str(error)
             return
         self._trouble, self._succeeded = '', time.monotonic()
@@ -236,6 +276,7 @@ class PolicyNode(ManagedNode[PolicyParams]):
         }
         values |= {f'{name}_hz': meter.rate_hz for name, meter in self._rates.items()}
         yield Status('observation', level, state, values)
+        yield self._goal_status()
         summary: dict[str, str] = {}
         # A copy: the inference thread adds a stage when it first measures it.
         for stage, latency in list(self._latency.items()):
@@ -245,6 +286,16 @@ class PolicyNode(ManagedNode[PolicyParams]):
         if self._worker is not None:
             counters |= {'replaced_jobs': self._worker.replaced, 'failed_jobs': self._worker.failed}
         yield Status('counters', OK, 'since configuring', counters)
+
+    def _goal_status(self) -> Status:
+        """Which goal is followed; a refused one does not end the one before."""
+        goal, legal = self._session.goal, self._session.contract.goals
+        values = {'takes': ', '.join(legal) or 'none', 'goal': str(goal or 'none')}
+        if self._goal_trouble:
+            return Status('goal', WARN, self._goal_trouble, values)
+        if self._session.waits_for_goal:
+            return Status('goal', ERROR, f'waiting for a goal: {" or ".join(legal)}', values)
+        return Status('goal', OK, str(goal or ('goal-free' if legal else 'none needed')), values)
 
     def _state(self, now_ns: int, quiet: bool) -> tuple[bytes, str]:
         """Level and named state."""

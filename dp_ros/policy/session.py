@@ -4,8 +4,9 @@
 """When the policy ticks, and which of its chunks may move the arms. Knows threads, but no ROS.
 
 While nobody is engaged every tick starts a new buffer from the measured pose: a preview of what would happen. The
-rising edge of 'engaged' begins an epoch with the first observation made after it; what was under way at an edge or a
-reset ends as a preview.
+rising edge of 'engaged' begins an epoch with the first observation made after it, and so does a new goal: its chunks
+start from where the arms are, and action_node joins them to what it commanded. What was under way at an edge, a goal or
+a reset ends as a preview.
 """
 
 import threading
@@ -14,9 +15,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from dp_ros.action.chunk import ActionChunk
+from dp_ros.contract import Contract
 from dp_ros.observation.observation import Observation
 from dp_ros.observation.observation_buffer import ObservationBuffer
 from dp_ros.policy.due import DueRule
+from dp_ros.policy.goal import Goal
 from dp_ros.policy.streaming import Controller
 
 
@@ -55,6 +58,7 @@ class PolicySession:
         self._epoch = 1
         self._seq = 0
         self._begin = True
+        self._goal = controller.goal
         self._counters: Counter[str] = Counter()
 
     @property
@@ -83,6 +87,38 @@ class PolicySession:
                 # Wait for an observation from after the edge: the first one may be nearly a period old.
                 self._due.after(newest)
 
+    @property
+    def contract(self) -> Contract:
+        """Of the policy."""
+        return self._controller.policy.contract
+
+    @property
+    def goal(self) -> Goal | None:
+        """What the next tick is for."""
+        with self._lock:
+            return self._goal
+
+    @property
+    def waits_for_goal(self) -> bool:
+        """Whether nothing is due because nothing was asked for."""
+        return self._controller.needs_goal and self.goal is None
+
+    def set_goal(self, goal: Goal | None) -> None:
+        """Another goal begins a new epoch, with the first observation made after it.
+
+        Raises:
+            GoalError, ConfigError: the policy does not take it; nothing has changed.
+        """
+        if goal is not None:
+            self._controller.goal_tokens(goal)
+        newest = self.buffer.newest_observation_ns()
+        with self._lock:
+            self._goal = goal
+            self._counters['goals'] += 1
+            self._new_epoch()
+            if newest is not None:
+                self._due.after(newest)
+
     def reset(self) -> None:
         """Begin an episode: forget all observations, new epoch, the noise of the next seed."""
         with self._lock:
@@ -99,6 +135,8 @@ class PolicySession:
     def due(self) -> bool:
         """Whether the newest observation calls for a tick."""
         newest = self.buffer.newest_observation_ns()
+        if self.waits_for_goal:
+            return False
         with self._lock:
             return newest is not None and self._due.is_due(newest)
 
@@ -107,10 +145,13 @@ class PolicySession:
 
         Raises:
             StaleObservationError, MessageError: no observation can be made; nothing has changed.
+            GoalError: a goal is needed, and there is none.
         """
         began = time.perf_counter()
+        if self.waits_for_goal:
+            raise self._controller.no_goal()
         with self._lock:
-            epoch, engaged, begin = self._epoch, self._engaged, self._begin
+            epoch, engaged, begin, goal = self._epoch, self._engaged, self._begin, self._goal
             seed, attempts = self._seed + max(0, self._episodes - 1), self._attempts
         observation = self.buffer.observe(now_ns)
         observed = time.perf_counter()
@@ -120,6 +161,8 @@ class PolicySession:
             # From here on this observation is taken, so that nobody asks for it again while it is worked on.
             self._due.taken(observation.stamp_ns)
         if begin or not engaged:
+            if goal is not self._controller.goal:
+                self._controller.set_goal(goal)
             self._controller.reset(seed)
             for _ in range(attempts - 1):
                 self._controller.reset()

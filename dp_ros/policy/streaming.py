@@ -68,10 +68,15 @@ class Controller(ABC):
         self._generator.manual_seed((self.seed * 1_000_003 + self.epoch) % (1 << 63))
 
     @property
+    def needs_goal(self) -> bool:
+        """Whether it does nothing without a goal."""
+        free = self.control.goal_free or self.control.guidance == 0.0
+        return bool(self.policy.contract.goals) and not free
+
+    @property
     def waits_for_goal(self) -> bool:
         """Whether a tick would fail because nothing was asked for."""
-        needs = self.policy.contract.goals and self.control.guidance != 0.0 and not self.control.goal_free
-        return bool(needs) and self.goal is None
+        return self.needs_goal and self.goal is None
 
     def goal_tokens(self, goal: Goal) -> Tensor | None:
         """What :meth:`set_goal` takes of a goal; changes nothing, so that any thread may ask whether it is legal.
@@ -80,6 +85,11 @@ class Controller(ABC):
             GoalError: the policy does not take this goal.
         """
         return self.policy.goal_tokens(goal, self.control.guidance)
+
+    def no_goal(self) -> GoalError:
+        """What to say where a goal is needed and there is none."""
+        kinds = ' or '.join(self.policy.contract.goals)
+        return GoalError(f'policy {self.policy.contract.name!r} needs a goal ({kinds}) and has none')
 
     def set_goal(self, goal: Goal | None) -> None:
         """Take another goal and begin a new epoch; on an error everything stays as it was.
@@ -102,8 +112,7 @@ class Controller(ABC):
             GoalError: the policy needs a goal and has none.
         """
         if self.waits_for_goal:
-            kinds = ' or '.join(self.policy.contract.goals)
-            raise GoalError(f'policy {self.policy.contract.name!r} needs a goal ({kinds}) and has none')
+            raise self.no_goal()
         start = time.perf_counter()
         context = self.policy.encode(
             observation.proprio, observation.images, observation.vectors, self._goal_RD
