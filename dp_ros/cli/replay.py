@@ -222,7 +222,7 @@ def _settings(args: argparse.Namespace, bag: Bag, binding: Binding) -> tuple[Rep
         limits=ObservationLimits(frozen_camera_ns=round(args.frozen_camera_s * SECOND_NS)),
         start_ns=start_ns,
         stop_ns=stop_ns,
-        stretches=[Stretch(s.start_ns, s.stop_ns) for s in chosen],
+        stretches=[Stretch(s.start_ns, s.stop_ns, s.instruction) for s in chosen],
     )
     return settings, chosen
 

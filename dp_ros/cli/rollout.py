@@ -11,15 +11,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from dp_ros.contract.contract import GOAL_KINDS
 from dp_ros.errors import ConfigError
 from dp_ros.evaluation.closed_loop import MS, Motion
+from dp_ros.evaluation.goals import GOAL_CHOICES, GoalChoice
 from dp_ros.evaluation.grid_video import write_grid_video
 from dp_ros.evaluation.record import EpisodeRecord, RunRecord
 from dp_ros.evaluation.rollout import RolloutSettings, rollout, summary
 from dp_ros.evaluation.video import write_video
 from dp_ros.policy.checkpoint import load_checkpoint
-from dp_ros.policy.config import BUFFER_STARTS, SAMPLER_NAMES
+from dp_ros.policy.config import BUFFER_STARTS, SAMPLER_NAMES, SCHEDULE_NAMES
 from dp_ros.simulation.robot import suite_tasks, task_names
 from dp_ros.simulation.seeds import require_split
 from dp_ros.whole_file import whole_file
@@ -42,12 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     control.add_argument('--buffer-start', choices=BUFFER_STARTS)
     control.add_argument('--sampler', choices=SAMPLER_NAMES, help='sampler of a full denoise')
     control.add_argument('--execute', type=int, help='actions executed of a chunk (chunk mode)')
-    parser.add_argument(
-        '--goal',
-        choices=GOAL_KINDS,
-        help='how the policy is told what to do (default: the first kind it knows)',
+    control.add_argument('--schedule', choices=SCHEDULE_NAMES, help='noise levels of a full denoise')
+    control.add_argument(
+        '--guidance', type=float, help='strength of guidance: 1 follows the goal, 0 ignores it'
     )
-    parser.add_argument(
+    goal = parser.add_argument_group(
+        "goal (default: the task's own, of the first kind that the policy takes)"
+    )
+    goal.add_argument('--goal', choices=GOAL_CHOICES, help='none: goal-free')
+    goal.add_argument('--instruction', help='in place of the words of the task')
+    goal.add_argument(
         '--phrasing',
         choices=('known', 'held_out'),
         default='known',
@@ -66,8 +70,10 @@ def run(args: argparse.Namespace) -> int:
     seeds = range(args.seed, args.seed + args.episodes)
     require_split(seeds, ('test', 'validation'), 'rollout')
     policy = load_checkpoint(args.checkpoint)
-    names = ('mode', 'evaluations', 'buffer_start', 'sampler', 'execute')
+    names = ('mode', 'evaluations', 'buffer_start', 'sampler', 'execute', 'schedule', 'guidance')
     changes = {k: getattr(args, k) for k in names if getattr(args, k) is not None}
+    if args.goal == 'none' and policy.contract.goals:
+        changes['goal_free'] = True
     motion = Motion()
     if args.freeze_ms is not None:
         motion = replace(motion, freeze_ns=args.freeze_ms * MS)
@@ -80,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         noise_seed=args.noise_seed,
         motion=motion,
         frame_every=4 if args.video else 0,
-        goal=args.goal or '',
+        goal=GoalChoice(args.goal, args.instruction),
         phrasing=args.phrasing,
     )
     tasks = suite_tasks(settings.task)

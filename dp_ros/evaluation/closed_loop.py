@@ -17,6 +17,7 @@ from dp_ros.action.limits import MotionLimits
 from dp_ros.action.plan import CommittedPlan
 from dp_ros.action.reference import SoftStart
 from dp_ros.contract.binding import Binding
+from dp_ros.evaluation.goals import GoalChoice
 from dp_ros.evaluation.record import ChunkRecord, EpisodeRecord, FrameRecord
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
@@ -61,6 +62,7 @@ def run_episode(
     seed: int,
     motion: Motion | None = None,
     frame_every: int = 0,
+    goal: GoalChoice | None = None,
 ) -> EpisodeRecord:
     """Reset robot and policy, then run to the episode's last step.
 
@@ -70,11 +72,13 @@ def run_episode(
         seed: of the robot's reset.
         motion: how chunks become commands.
         frame_every: keep a picture of the first camera each so many control steps; 0 keeps none.
+        goal: what the policy is asked; None: the first kind of its contract.
     """
     motion = motion or Motion()
     began = time.perf_counter()
     contract, period = controller.policy.contract, robot.control_period_ns
     robot.reset(seed)
+    controller.set_goal((goal or GoalChoice()).of(robot, contract))
     controller.reset(controller.seed)
     # Simulated pictures carry no noise, so identical ones are no sign of a frozen camera.
     buffer = ObservationBuffer(contract, ObservationLimits(frozen_camera_ns=0))

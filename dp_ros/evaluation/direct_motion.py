@@ -12,13 +12,12 @@ from functools import partial
 
 import numpy as np
 
-from dp_ros.errors import ConfigError, GoalError
+from dp_ros.errors import ConfigError
 from dp_ros.evaluation.closed_loop import START_NS, EpisodeLog
+from dp_ros.evaluation.goals import GoalChoice
 from dp_ros.evaluation.record import EpisodeRecord, FrameRecord
-from dp_ros.observation.image import crop_resize
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
-from dp_ros.policy.goal import Goal
 from dp_ros.policy.streaming import Controller
 from dp_ros.simulation.robot import SimulatedRobot
 
@@ -27,7 +26,7 @@ def run_direct_episode(
     robot: SimulatedRobot,
     controller: Controller,
     seed: int,
-    goal: str = '',
+    goal: GoalChoice | None = None,
     frame_every: int = 0,
 ) -> EpisodeRecord:
     """Reset robot and policy, ask for the episode's goal, then run until the benchmark says that it is done.
@@ -36,7 +35,7 @@ def run_direct_episode(
         robot: a direct one.
         controller: the policy in motion; starts a new epoch whose noise follows from its own seed.
         seed: of the robot's reset.
-        goal: how the policy is told what to do, 'instruction' or 'image'; '' takes the first kind that it knows.
+        goal: what the policy is asked; None: the first kind of its contract.
         frame_every: keep a picture of the first camera each so many control steps; 0 keeps none.
 
     Raises:
@@ -51,8 +50,7 @@ def run_direct_episode(
             f'is {contract.timing.period_ns} ns'
         )
     robot.reset(seed)
-    if contract.goals:
-        controller.set_goal(goal_of(robot, controller, goal or contract.goals[0]))
+    controller.set_goal((goal or GoalChoice()).of(robot, contract))
     controller.reset(controller.seed)
     # Simulated pictures carry no noise, so identical ones are no sign of a frozen camera.
     buffer = ObservationBuffer(contract, ObservationLimits(frozen_camera_ns=0))
@@ -80,24 +78,3 @@ def run_direct_episode(
         end = START_NS + len(log.times) * period
         log.frames.append(FrameRecord.encode(end, robot.render(contract.cameras[0].name)))
     return log.record(robot.result(), time.perf_counter() - began)
-
-
-def goal_of(robot: SimulatedRobot, controller: Controller, kind: str) -> Goal | None:
-    """What the policy is asked for in the robot's episode; None where it runs without goals.
-
-    Raises:
-        GoalError: the policy does not take this kind of goal, or the task has none.
-    """
-    contract, control = controller.policy.contract, controller.control
-    if control.goal_free or control.guidance == 0.0:
-        return None
-    if kind not in contract.goals:
-        raise GoalError(f'policy {contract.name!r} takes no goal {kind!r}; legal: {list(contract.goals)}')
-    if kind == 'instruction':
-        if robot.instruction is None:
-            raise GoalError(f'policy {contract.name!r} needs an instruction, and the task has none')
-        return Goal(instruction=robot.instruction)
-    picture = robot.goal_image(contract.cameras[0].name)
-    if picture is None:
-        raise GoalError(f'policy {contract.name!r} needs a goal image, and the task shows none')
-    return Goal(image=crop_resize(picture, contract.cameras[0]))

@@ -17,7 +17,7 @@ import numpy as np
 from dp_ros.bags.reader import Bag, BagMessage
 from dp_ros.bags.topics import located
 from dp_ros.contract.binding import Binding
-from dp_ros.errors import BagError, MessageError, StaleObservationError
+from dp_ros.errors import BagError, MessageError, MismatchError, StaleObservationError
 from dp_ros.evaluation.replay_assembly import Predicted, fill, new_record, skipped_ticks
 from dp_ros.evaluation.replay_record import Floats, ReplayRecord
 from dp_ros.evaluation.replay_witness import WitnessBuffer
@@ -25,6 +25,7 @@ from dp_ros.observation.command_stream import CommandStream
 from dp_ros.observation.intake import Intake, Source
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation import Observation
+from dp_ros.policy.goal import Goal
 from dp_ros.policy.session import PolicySession
 from dp_ros.policy.streaming import ChunkPolicy, Controller
 
@@ -34,10 +35,11 @@ LEAST_FRAME_NS = 80_000_000
 
 @dataclass(frozen=True)
 class Stretch:
-    """One episode by log time, [start, stop): the policy is reset where it begins."""
+    """One episode by log time, [start, stop), and what it was for: the policy is reset where it begins."""
 
     start_ns: int
     stop_ns: int
+    instruction: str = ''
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +90,18 @@ def replay(
         progress: called with the share of the time that is done, and the ticks so far.
 
     Raises:
-        MismatchError: policy, binding and bag do not fit; lists every difference.
+        MismatchError: policy, binding and bag do not fit; lists every difference. Or the policy needs a goal, and an
+            episode has no instruction.
         BagError: the bag holds no command that could be compared with.
     """
     settings = settings or ReplaySettings()
     contract = controller.policy.contract
+    asked = [s.instruction for s in settings.stretches] if 'instruction' in contract.goals else []
+    if controller.waits_for_goal and not (asked and all(asked)):
+        raise MismatchError(
+            f'{controller.no_goal()}: the bag marks an instruction for {sum(map(bool, asked))} of '
+            f'{len(settings.stretches)} episodes'
+        )
     start_ns = bag.start_ns if settings.start_ns is None else max(settings.start_ns, bag.start_ns)
     stop_ns = bag.end_ns + 1 if settings.stop_ns is None else min(settings.stop_ns, bag.end_ns + 1)
     frame_every_ns = max(LEAST_FRAME_NS, (stop_ns - start_ns) // MOST_FRAMES)
@@ -176,6 +185,9 @@ class _Run:
         following = self._episode + 1
         while following < len(self._stretches) and log_ns >= self._stretches[following].start_ns:
             self._session.reset()
+            text = self._stretches[following].instruction
+            if text and 'instruction' in self._controller.policy.contract.goals:
+                self._session.set_goal(Goal(instruction=text))
             self._episode, following = following, following + 1
         return not self._stretches or (self._episode >= 0 and log_ns < self._stretches[self._episode].stop_ns)
 
@@ -223,13 +235,14 @@ class _Run:
         policy = self._controller.policy
         control = self._controller.control
         steps = control.evaluations if control.mode == 'chunk' else policy.levels.count
-        return ChunkPolicy(policy, seed, evaluations=steps)
+        return ChunkPolicy(policy, seed, evaluations=steps, control=control)
 
     def _spread(self, observation: Observation) -> Floats:
         return np.stack([self._sample(self._more, observation) for _ in range(self._settings.samples)])
 
-    @staticmethod
-    def _sample(sampler: ChunkPolicy, observation: Observation) -> Floats:
+    def _sample(self, sampler: ChunkPolicy, observation: Observation) -> Floats:
+        if sampler.goal is not self._session.goal:
+            sampler.set_goal(self._session.goal)
         return np.array(sampler.tick(observation).positions)
 
 

@@ -18,6 +18,7 @@ from dp_ros.contract.compare import RobotDescription, require_match
 from dp_ros.errors import TaskError
 from dp_ros.evaluation.closed_loop import Motion, run_episode
 from dp_ros.evaluation.direct_motion import run_direct_episode
+from dp_ros.evaluation.goals import GoalChoice
 from dp_ros.evaluation.record import EpisodeRecord
 from dp_ros.evaluation.statistics import percentiles, wilson_interval
 from dp_ros.policy.checkpoint import load_checkpoint
@@ -37,7 +38,7 @@ class RolloutSettings:
         noise_seed: seed of the policy's noise in every episode is noise_seed + the episode's seed.
         motion: how chunks become commands.
         frame_every: keep a picture each so many control steps; 0 keeps none.
-        goal: how a policy with goals is told what to do, see :func:`run_direct_episode`.
+        goal: what the policy is asked.
         phrasing: 'known' or 'held_out': which paraphrases of a task's instruction are used, where it has several.
     """
 
@@ -47,7 +48,7 @@ class RolloutSettings:
     noise_seed: int = 0
     motion: Motion = field(default_factory=Motion)
     frame_every: int = 0
-    goal: str = ''
+    goal: GoalChoice = field(default_factory=GoalChoice)
     phrasing: str = 'known'
 
 
@@ -82,7 +83,9 @@ class Runner:
                 self.robot, self.controller, seed, settings.goal, settings.frame_every
             )
         else:
-            record = run_episode(self.robot, self.controller, seed, settings.motion, settings.frame_every)
+            record = run_episode(
+                self.robot, self.controller, seed, settings.motion, settings.frame_every, settings.goal
+            )
         return replace(record, task=task)
 
     def close(self) -> None:

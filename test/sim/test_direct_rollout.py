@@ -16,7 +16,8 @@ if importlib.util.find_spec('metaworld') is None:
 from dp_ros.cli.main import main
 from dp_ros.contract import Contract
 from dp_ros.errors import ConfigError, GoalError
-from dp_ros.evaluation.direct_motion import goal_of, run_direct_episode
+from dp_ros.evaluation.direct_motion import run_direct_episode
+from dp_ros.evaluation.goals import GoalChoice
 from dp_ros.evaluation.rollout import RolloutSettings, Runner
 from dp_ros.policy.streaming import StreamingPolicy
 from dp_ros.policy.testing import tiny_checkpoint, tiny_policy
@@ -93,16 +94,16 @@ def test_what_does_not_fit_is_refused(robot):
         run_direct_episode(robot, StreamingPolicy(tiny_policy(slow)), 3)
     asked = StreamingPolicy(tiny_policy(replace(CONTRACT, goals=('instruction',))))
     robot.reset(3)
-    assert goal_of(robot, asked, 'instruction').instruction == robot.instruction
+    assert GoalChoice().of(robot, asked.policy.contract).instruction == robot.instruction
     with pytest.raises(GoalError, match=r"takes no goal 'image'; legal: \['instruction'\]"):
-        goal_of(robot, asked, 'image')
+        run_direct_episode(robot, asked, 3, GoalChoice('image'))
 
 
 def test_a_goals_picture_has_the_networks_size():
     pictured = StreamingPolicy(tiny_policy(replace(PICTURES, goals=('image',))))
     robot = make_task('metaworld/drawer-close-v3')
     robot.reset(3)
-    assert goal_of(robot, pictured, 'image').image.shape == (84, 84, 3)
+    assert GoalChoice().of(robot, pictured.policy.contract).image.shape == (84, 84, 3)
     robot.close()
 
 
