@@ -7,6 +7,7 @@ import difflib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -73,13 +74,10 @@ class Instructions:
         unique = {_key(text): text for text in texts}
         if not unique:
             return cls()
-        known: dict[str, Tensor] = {}
-        for path in sorted(share_path('config', 'instructions').glob('*.safetensors')):
-            table = cls.from_bytes(path.read_bytes())
-            known |= {_key(text): vector for text, vector in zip(table.texts, table.vectors_MG, strict=True)}
+        known = _shipped()
         missing = [key for key in unique if key not in known]
         if missing:
-            known |= dict(zip(missing, SentenceEncoder().encode(missing), strict=True))
+            known = known | dict(zip(missing, SentenceEncoder().encode(missing), strict=True))
         return cls(tuple(unique.values()), torch.stack([known[key] for key in unique]))
 
     def rows(self, texts: Sequence[str]) -> Tensor:
@@ -87,15 +85,17 @@ class Instructions:
         return torch.stack([self.vector(text) for text in texts]) if texts else torch.zeros(0, TEXT_DIM)
 
     def vector(self, text: str) -> Tensor:
-        """The embedding (384,) of a known text, or of any other by the language model.
+        """The embedding (384,) of a known text, of one in the package's tables, or of any other by the language model.
 
         Raises:
-            GoalError: the text is not known and the model is not installed; lists what is known, the nearest first.
+            GoalError: nobody knows the text and the model is not installed; lists what is known, the nearest first.
         """
         key = _key(text)
         for known, vector_G in zip(self.texts, self.vectors_MG, strict=True):
             if _key(known) == key:
                 return vector_G
+        if (shipped_G := _shipped().get(key)) is not None:
+            return shipped_G
         if is_installed():
             return SentenceEncoder().encode([text])[0]
         near = sorted(self.texts, key=lambda known: -difflib.SequenceMatcher(None, key, _key(known)).ratio())
@@ -118,6 +118,16 @@ class Instructions:
         if vectors_MG.shape != (len(texts), TEXT_DIM):
             raise ValueError(f'{len(texts)} texts with vectors of shape {tuple(vectors_MG.shape)}')
         return cls(texts, vectors_MG.float())
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, Tensor]:
+    """The tables of config/instructions."""
+    out: dict[str, Tensor] = {}
+    for path in sorted(share_path('config', 'instructions').glob('*.safetensors')):
+        table = Instructions.from_bytes(path.read_bytes())
+        out |= {_key(text): vector_G for text, vector_G in zip(table.texts, table.vectors_MG, strict=True)}
+    return out
 
 
 def _key(text: str) -> str:
