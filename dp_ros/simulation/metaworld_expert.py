@@ -121,6 +121,8 @@ class MetaWorldDemonstrator:
             left -= robot.result().success
             if left < 0:
                 break
+            if robot.result().success:
+                pushed[k:], added[k:] = False, 0.0  # the end is shown as it shall be
             # Added to the target: the environment cuts what is faster than the hand can be.
             robot.step(label + np.append(added[k] * robot.env.action_scale, 0.0))
         result = robot.result()
@@ -146,10 +148,8 @@ class MetaWorldDemonstrator:
 
 
 def _undisturbed(pushed: np.ndarray, horizon: int) -> np.ndarray:
-    """Indices of steps from which the next ``horizon`` labels are free of pushes; never none."""
-    reach = np.convolve(pushed, np.ones(horizon))[horizon - 1 :] if len(pushed) else pushed
-    keep = np.flatnonzero(reach == 0)
-    return keep if len(keep) else np.arange(1)
+    """Indices of steps from which the next ``horizon`` labels are free of pushes."""
+    return np.flatnonzero(np.convolve(pushed, np.ones(horizon))[horizon - 1 :] == 0)
 
 
 def _observed_at(episode: Episode, keep: np.ndarray) -> Episode:

@@ -139,6 +139,8 @@ def test_labels_reach_into_no_push(robots):
     episode.check(robot.contract, 'made')
     assert result.success
     _, pushed = metaworld_expert.pushes(seed, 500, 0.8)
+    pushed[len(episode.commands) - metaworld_expert.HOLD_STEPS - 1 :] = False
+    assert episode.stamps_ns[-1] == episode.command_stamps_ns[-1], 'the end is always seen'
     steps = ((episode.stamps_ns - episode.command_stamps_ns[0]) // 12_500_000).astype(int)
     assert len(steps) < len(episode.commands)
     for step in steps:
