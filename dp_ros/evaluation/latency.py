@@ -18,6 +18,7 @@ from dp_ros.evaluation.closed_loop import START_NS, Motion
 from dp_ros.evaluation.statistics import percentiles
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
+from dp_ros.policy.goal import Goal
 from dp_ros.policy.policy import Policy
 from dp_ros.policy.streaming import Controller
 
@@ -40,6 +41,8 @@ def measure_ticks(controller: Controller, ticks: int, warmup: int = 20, seed: in
     """
     policy = controller.policy
     contract, motion = policy.contract, Motion()
+    if controller.waits_for_goal:
+        controller.set_goal(_any_goal(policy))
     # Any limits cost the same; without a robot there are none to take.
     limits = MotionLimits.of(len(contract.joint_names), velocity=3.0, acceleration=8.0)
     rng = np.random.default_rng(seed)
@@ -106,11 +109,19 @@ def matmul_rate(device: torch.device, size: int = 512, repeats: int = 5) -> floa
     return 2 * size**3 / best
 
 
+def _any_goal(policy: Policy) -> Goal:
+    if policy.contract.goals[0] == 'instruction':
+        return Goal(instruction=policy.instructions.texts[0])
+    return Goal(image=np.zeros((*policy.contract.cameras[0].size, 3), np.uint8))
+
+
 def tick_flops(policy: Policy, controller: Controller) -> int:
     """Operations of encoding one observation and of the tick's network evaluations."""
     example = policy.contract.example()
+    # The goal is encoded once for many ticks and does not count.
+    goal_RD = policy.goal_tokens(controller.goal, controller.control.guidance)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        context = policy.encode(example['proprio'], example['images'], example['vectors'])
+        context = policy.encode(example['proprio'], example['images'], example['vectors'], goal_RD)
         tokens = policy.hold_tokens(example['proprio'])
         sigma = torch.ones(tokens.shape[:2], device=policy.device)
         denoise = controller.denoiser(context, 'tick' if controller.control.mode == 'streaming' else 'full')

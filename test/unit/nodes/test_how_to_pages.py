@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS distribution, or the extra ros-jazzy')
 
-from dp_ros.nodes.params import ActionParams
+from dp_ros.nodes.params import ActionParams, PolicyParams
 from dp_ros.nodes.record_params import RecordParams
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,7 +50,7 @@ def test_every_gate_stands_on_the_page_in_its_order():
 
 @pytest.mark.parametrize('page', [STATES, OUTPUTS], ids=['states', 'limits_and_outputs'])
 def test_parameters_and_files_exist(page):
-    known = {field.name for field in dataclasses.fields(ActionParams)}
+    known = {field.name for params in (ActionParams, PolicyParams) for field in dataclasses.fields(params)}
     keys = {'latency_s', 'max_velocity', 'max_acceleration', 'max_jerk'}
     named = set(re.findall(r'`((?:max|start|limit)_[a-z_]+|[a-z_]+_(?:s|hz|limit|budget|conflict))`', page))
     assert len(named) >= 5
