@@ -91,6 +91,12 @@ class EpisodeBuilder:
         finished, self._finished = self._finished, []
         return iter(finished)
 
+    def remove_frames(self, episode: Episode) -> None:
+        """Make room on the disk, once an episode of this builder is written."""
+        for frames in episode.images.values():
+            if isinstance(frames, np.memmap) and frames.filename:
+                Path(frames.filename).unlink()
+
     def _begin(self) -> None:
         self._newest_ns = None
         self._waiting, self._stamps, self._proprio = {}, [], []

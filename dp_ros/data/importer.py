@@ -252,6 +252,7 @@ class _Reading:
             episode = replace(episode, metadata=episode.metadata | {'bag_sha256': self._done.sha256})
             episode.check(self._contract, f'bag {self._bag.name!r}, episode {episode.metadata["episode"]}')
             write_episode(episode, file)
+            self._builder.remove_frames(episode)
         self._waiting.clear()
 
     def _trouble(self, topic: str, log_ns: int, text: str) -> None:

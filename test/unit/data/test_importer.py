@@ -12,7 +12,7 @@ from dp_ros.bags.episodes import spans_from_marks
 from dp_ros.bags.marks import MARK_TYPE, Mark
 from dp_ros.bags.reader import open_bag
 from dp_ros.bags.topics import absolute
-from dp_ros.data.episode_file import read_episode
+from dp_ros.data.episode_file import read_episode, write_episode
 from dp_ros.data.importer import ImportSettings, import_bag
 from dp_ros.errors import BagError, MismatchError, StaleObservationError
 from dp_ros.observation.intake import Intake
@@ -170,3 +170,18 @@ def test_what_is_known_or_does_not_fit_leaves_nothing(tmp_path):
             ImportSettings(namespace='ns'), tmp_path / 'again',
         )  # fmt: skip
     assert not list((tmp_path / 'again').iterdir())
+
+
+def test_frames_leave_the_scratch_folder_when_their_episode_is_written(tmp_path, monkeypatch):
+    """Else a long bag would need its frames' room on the disk twice, until its end."""
+    left = []
+
+    def counted(episode, file):
+        write_episode(episode, file)
+        left.append(sum(file.stat().st_size > 0 for file in tmp_path.rglob('*.rgb')))
+
+    monkeypatch.setattr('dp_ros.data.importer.write_episode', counted)
+    marks = [(0.1, 'start', 0), (0.6, 'stop', 0, 'success'), (0.7, 'start', 1), (1.2, 'stop', 1, 'success')]
+    done, _ = imported(tmp_path, Plan(cameras=PLAN.cameras, extra=[mark(PLAN, *event) for event in marks]))
+    assert len(done.files) == len(left) == 2
+    assert left[1] == len(CAMERAS)
