@@ -12,13 +12,19 @@ from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.contract.compare import compare
 from dp_ros.data.episode_store import EpisodeStore
-from dp_ros.errors import DpRosError, StoreError
+from dp_ros.errors import ConfigError, DpRosError, StoreError
+from dp_ros.evaluation.expert_report import expert_plot, expert_report
+from dp_ros.model.accounting import active_parameters, total_parameters
 from dp_ros.policy.checkpoint import load_checkpoint
+from dp_ros.whole_file import whole_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument('path', type=Path, help='checkpoint directory or episode store')
+    parser.add_argument(
+        '--plot', type=Path, help='SVG of which experts a checkpoint uses at which noise level'
+    )
     parser.add_argument(
         '--binding', type=Path, help='also compare with the robot that this binding describes'
     )
@@ -29,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.path / 'store.json').is_file():
         contract = _print_store(args.path)
     elif (args.path / 'manifest.json').is_file():
-        contract = _print_checkpoint(args.path)
+        contract = _print_checkpoint(args.path, args.plot)
     else:
         raise StoreError(
             f'{args.path}: neither a checkpoint (manifest.json) nor an episode store (store.json)'
@@ -66,12 +72,13 @@ def _print_contract(contract: Contract) -> None:
         _row(f'arm {arm.name}', ', '.join(f'{j.name} [{j.unit}]' for j in arm.all_joints))
 
 
-def _print_checkpoint(path: Path) -> Contract:
+def _print_checkpoint(path: Path, plot: Path | None) -> Contract:
     policy = load_checkpoint(path)
     control, network = policy.config.control, policy.network
     print(f'checkpoint {path}: complete, hashes right, golden sample reproduced')
     _print_contract(policy.contract)
-    _row('parameters', f'{sum(p.numel() for p in network.parameters()):,}')
+    total, active = total_parameters(network), active_parameters(network)
+    _row('parameters', f'{total:,}' + (f', of which a token meets {active:,}' if active < total else ''))
     _row('control', f'{control.mode}, {control.evaluations} evaluation(s), start from {control.buffer_start}')
     if 'instruction' in policy.contract.goals:
         _row('instructions', '; '.join(policy.instructions.texts))
@@ -81,6 +88,13 @@ def _print_checkpoint(path: Path) -> Contract:
     _row('noise', f'{levels.count} levels, sigma {levels.sigma_min} to {levels.sigma_max}')
     size = sum(f.stat().st_size for f in path.iterdir())
     _row('size on disk', f'{size / 2**20:.1f} MiB')
+    if network.experts():
+        print(expert_report(policy))
+    elif plot is not None:
+        raise ConfigError(f'{path}: --plot shows experts, and this network has none')
+    if plot is not None:
+        with whole_file(plot, 'the plot') as beside:
+            beside.write_text(expert_plot(policy))
     return policy.contract
 
 

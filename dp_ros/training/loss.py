@@ -99,9 +99,8 @@ def balance(routes: Sequence[Route]) -> Tensor:
     """The load-balancing loss, averaged over layers, with the loads of all processes' tokens."""
     load_LE = torch.stack([load(route) for route in routes])
     if dist.is_initialized():
-        dist.all_reduce(
-            load_LE
-        )  # with the loads of all, the mean of the processes' losses is the loss of all
+        # With the loads of all processes, the mean of their losses is the loss of all their tokens.
+        dist.all_reduce(load_LE)
         load_LE = load_LE / dist.get_world_size()
     return torch.stack(
         [load_balance(route, load_E) for route, load_E in zip(routes, load_LE, strict=True)]

@@ -7,6 +7,7 @@ import torch
 
 from dp_ros.data.demonstrations import Demonstrations
 from dp_ros.diffusion.densities import LevelDensity
+from dp_ros.model.accounting import loads, mixture_weights
 from dp_ros.policy.policy import Policy, fold, unfold
 from dp_ros.training.goals import Aims, goal_batch
 
@@ -44,4 +45,13 @@ def validate(policy: Policy, data: Demonstrations, windows: int = 256) -> dict[s
     guess_BTP = policy.denoise(context)(policy.levels.sigma_max * noise_BTP, top_BT)
     error = (unfold(guess_BTP - clean_BTP, per_token) ** 2)[batch.valid.to(device)]
     figures['rms_from_noise'] = float(error.mean().sqrt())
+    if policy.network.experts():
+        # Levels are drawn uniformly, so each counts the same.
+        level_S = torch.linspace(0, policy.levels.count, 201)[1:]
+        share_LE = loads(mixture_weights(policy.network, policy.levels.sigma(level_S).to(device)))
+        figures |= {
+            f'load/layer{layer}_expert{expert}': float(share)
+            for layer, share_E in enumerate(share_LE)
+            for expert, share in enumerate(share_E)
+        }
     return figures

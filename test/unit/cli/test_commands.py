@@ -6,6 +6,7 @@
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from dp_ros.cli.main import COMMANDS, main
 from dp_ros.contract import Contract
 from dp_ros.data.episode import Episode
 from dp_ros.data.episode_store import EpisodeStore
-from dp_ros.policy.testing import tiny_checkpoint
+from dp_ros.model.accounting import active_parameters, total_parameters
+from dp_ros.policy.checkpoint import observation_tensors, save_checkpoint
+from dp_ros.policy.testing import tiny_checkpoint, tiny_policy
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = Contract.from_json(ROOT / 'config' / 'contracts' / 'aloha_transfer_cube.json')
@@ -128,3 +131,26 @@ def test_bench_measures_every_stage(checkpoint, tmp_path, capsys):
     assert figures['flop'] > 0
     assert figures['ratio_to_bound'] > 1.0, 'nothing runs faster than its own matrix products'
     assert 'p99' in capsys.readouterr().out
+
+
+def test_inspect_says_what_experts_cost_and_where_they_work(tmp_path, capsys):
+    policy = tiny_policy(CONTRACT, depth=2, experts=4)
+    save_checkpoint(tmp_path / 'moe', policy, observation_tensors(**CONTRACT.example()), '# Untrained\n')
+    assert main(['inspect', str(tmp_path / 'moe'), '--plot', str(tmp_path / 'experts.svg')]) == 0
+    text = capsys.readouterr().out
+    total, active = total_parameters(policy.network), active_parameters(policy.network)
+    assert f'{total:,}, of which a token meets {active:,}' in text
+    assert 'equal active size' in text
+    assert 'loads of layer 1' in text
+    cells = [
+        rect.get('fill-opacity')
+        for rect in ElementTree.parse(tmp_path / 'experts.svg').iter('{http://www.w3.org/2000/svg}rect')
+    ]
+    weights = np.array(cells, float).reshape(2, 4, -1)  # layers, experts, noise levels
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=2e-3)
+
+
+def test_inspect_has_no_experts_to_plot_in_a_dense_checkpoint(checkpoint, tmp_path, capsys):
+    assert main(['inspect', str(checkpoint), '--plot', str(tmp_path / 'none.svg')]) == 2
+    assert 'this network has none' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
