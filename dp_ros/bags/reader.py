@@ -269,4 +269,7 @@ def open_bag(path: Path) -> Bag:
     Raises:
         BagError: nothing of it can be read; says why.
     """
-    return Bag(Path(path))
+    try:
+        return Bag(Path(path))
+    except OSError as error:
+        raise BagError(f'{path}: cannot be read: {error.strerror or error}') from error

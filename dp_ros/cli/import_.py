@@ -5,14 +5,18 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
+import threading
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from tqdm import tqdm
 from dp_ros.bags.marks import OUTCOMES
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
+from dp_ros.contract.compare import require_match
 from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.data.importer import ImportedBag, ImportSettings, import_bag
 from dp_ros.errors import ConfigError, DpRosError, StoreError
@@ -73,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
         args.contract / 'contract.json' if args.contract.is_dir() else args.contract
     )
     binding = Binding.from_yaml(args.binding)
+    # Once for all bags, before anything is made.
+    require_match(contract, binding.robot(), f'the robot of binding {binding.name!r}')
     settings = ImportSettings(
         namespace=args.namespace,
         episodes=args.episodes,
@@ -84,18 +91,24 @@ def run(args: argparse.Namespace) -> int:
     skipped: list[str] = []
     done: list[ImportedBag] = []
     with _store(args.out, contract) as store:
-        known = () if args.replace else tuple(source['sha256'] for source in store.sources)
+        known = {} if args.replace else {source['sha256']: source['name'] for source in store.sources}
         tasks = [(path, contract, binding, settings, store.staging(), known) for path in args.bags]
         for path, result in _imported(tasks, args.processes):
             try:
                 imported = result.result()
+                _require_new(imported, done)
                 store.append_all(imported.files, imported.source(settings), replace=args.replace)
-            except BrokenProcessPool as error:
-                raise StoreError('a reading process ended by itself: out of memory?') from error
+            except BrokenProcessPool:
+                skipped.append(
+                    f'{path}: its reading process, or one beside it, ended by itself: out of memory?'
+                )
             except DpRosError as error:
                 skipped.append(f'{path}: {error}')
-                continue
-            done.append(imported)
+            except Exception as error:  # a mistake of ours costs one bag, not those after it
+                traceback.print_exception(error)
+                skipped.append(f'{path}: {type(error).__name__}, which should not happen: {error}')
+            else:
+                done.append(imported)
         skipped += [line for imported in done for line in imported.skipped]
         _print(done, skipped, time.monotonic() - began, store)
     if args.report:
@@ -105,11 +118,24 @@ def run(args: argparse.Namespace) -> int:
     return 1 if skipped else 0
 
 
-def _store(path: Path, contract: Contract) -> EpisodeStore:
+@contextmanager
+def _store(path: Path, contract: Contract) -> Iterator[EpisodeStore]:
+    """The store, for writing; one without episodes does not stay."""
+    with _opened(path, contract) as store:
+        try:
+            yield store
+        finally:
+            store.remove_if_empty()
+
+
+def _opened(path: Path, contract: Contract) -> EpisodeStore:
+    info = {'made_by': 'dp_ros import'}
     if not (path / 'store.json').exists():
-        return EpisodeStore.create(path, contract, {'made_by': 'dp_ros import'})
+        return EpisodeStore.create(path, contract, info)
     store = EpisodeStore.open(path, writable=True)
     if store.contract.hash != contract.hash:
+        if store.remove_if_empty():  # of an import that was killed
+            return EpisodeStore.create(path, contract, info)
         found = store.contract
         store.close()
         raise StoreError(
@@ -119,13 +145,21 @@ def _store(path: Path, contract: Contract) -> EpisodeStore:
     return store
 
 
+def _require_new(imported: ImportedBag, done: Sequence[ImportedBag]) -> None:
+    same = next((other for other in done if other.sha256 == imported.sha256), None)
+    if same is not None:
+        raise StoreError(f'bag {imported.name!r} has the content of {same.path}: left out')
+
+
 def _imported(
     tasks: Sequence[tuple[Any, ...]], processes: int
 ) -> Iterator[tuple[Path, 'Future[ImportedBag]']]:
     """Path and result of each bag, in order, with a progress bar."""
     context = get_context('spawn')
     shares, sizes = context.Array('d', max(1, len(tasks))), context.Array('q', max(1, len(tasks)))
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(shares, sizes))
+    stop = context.Event()
+    arguments = (shares, sizes, stop)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=arguments)
     bar = tqdm(
         total=len(tasks),
         unit='bag',
@@ -141,24 +175,41 @@ def _imported(
             if waiting[0][1].done():
                 yield waiting.popleft()
     finally:
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
         bar.close()
 
 
 _shares: Any = None
 _sizes: Any = None
+_stop: Any = None
 
 
-def _start(shares: Any, sizes: Any) -> None:
+class _Stopped(Exception):
+    """The parent wants no more."""
+
+
+def _start(shares: Any, sizes: Any, stop: Any) -> None:
     # Ctrl-C reaches the whole process group; the parent alone decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    global _shares, _sizes
-    _shares, _sizes = shares, sizes
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    global _shares, _sizes, _stop
+    _shares, _sizes, _stop = shares, sizes, stop
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed tells nobody."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _import(number: int, task: tuple[Any, ...]) -> ImportedBag:
     def progress(share: float, size: int) -> None:
         _shares[number], _sizes[number] = share, size
+        if _stop.is_set():
+            raise _Stopped
 
     try:
         path, contract, binding, settings, staging, known = task

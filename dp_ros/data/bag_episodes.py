@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dp_ros.bags.storage import at
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.data.episode import Episode
@@ -23,6 +24,7 @@ from dp_ros.observation.observation_buffer import ObservationBuffer
 COMMAND_STEP_NS = 5_000_000
 # A longer silence of the observations ends an episode: the curve of commands means nothing across it.
 LONGEST_GAP_NS = 1_000_000_000
+UNCOMMANDED = 'before the first or after the last command'
 
 
 class EpisodeBuilder:
@@ -37,7 +39,7 @@ class EpisodeBuilder:
     Attributes:
         intake: takes the messages of sensors.
         commands: takes those of command topics.
-        refused: why observations could not be made, with their number.
+        refused: why observations could not be made, with the first stamp of each kind, and their number.
         notes: where an episode had to be ended early.
     """
 
@@ -46,6 +48,7 @@ class EpisodeBuilder:
         self.buffer = ObservationBuffer(contract, limits)
         self.intake = Intake(contract, binding, self.buffer)
         self.refused: Counter[str] = Counter()
+        self._kinds: dict[str, str] = {}
         self.notes: list[str] = []
         self._binding = binding
         self._finished: list[Episode] = []
@@ -79,15 +82,25 @@ class EpisodeBuilder:
                 if step < 0
                 else f'{step:.2f} s without observations'
             )
-            self.notes.append(f'{what} at {before} ns: a new episode begins there')
+            self.notes.append(f'{what} at {at(before)}: a new episode begins there')
             self._end_part(before)
         self._newest_ns = stamp_ns
         self._add(observation, log_ns)
+
+    def interrupt(self, log_ns: int) -> None:
+        """What comes from here on does not hang together with what was before: the recorder's clock was set back."""
+        if self._newest_ns is not None:
+            self.notes.append(
+                f"the recorder's clock was set back before {at(log_ns)}: a new episode begins there"
+            )
+        self._end_part(log_ns)
+        self.buffer.clear()
 
     def finish(self, stop_ns: int) -> Iterator[Episode]:
         """The episodes, usually one; nothing is known of commands from ``stop_ns`` on. The builder is empty again."""
         self._end_part(stop_ns)
         self.buffer.clear()
+        self._kinds = {}
         finished, self._finished = self._finished, []
         return iter(finished)
 
@@ -129,7 +142,8 @@ class EpisodeBuilder:
         """What was collected becomes an episode; commands are cut where the next stretch of time begins."""
         for file in self._files.values():
             file.close()
-        self.refused.update(self._waiting.values())
+        for stamp_ns, why in self._waiting.items():
+            self._refuse(why, stamp_ns)
         commands, episode = self.commands, None
         if self._stamps:
             episode = self._episode(commands, stop_ns)
@@ -142,11 +156,11 @@ class EpisodeBuilder:
         stamps = np.array(self._stamps, np.int64)
         first, last = commands.first_ns, min(commands.last_ns or 0, stop_ns)
         if first is None:
-            self.refused[f'no command of {list(commands.missing)}'] += len(stamps)
+            self._refuse(f'no command of {list(commands.missing)}', stamps[0], len(stamps))
             return None
         kept = (stamps >= first) & (stamps <= last)
-        self.refused['before the first or after the last command'] += int((~kept).sum())
-        self.refused += Counter()  # drops what counts zero
+        if not kept.all():
+            self._refuse(UNCOMMANDED, stamps[~kept][0], int((~kept).sum()))
         if not kept.any():
             return None
         stamps = stamps[kept]
@@ -161,6 +175,11 @@ class EpisodeBuilder:
             commands=commands.sample(points)[0].astype(np.float32),
             vectors={name: np.stack(rows)[kept] for name, rows in self._vectors.items()},
         )
+
+    def _refuse(self, why: str, stamp_ns: int, count: int = 1) -> None:
+        """The text without its figures is the kind, of which the first is told."""
+        kind = ''.join(c for c in why if not c.isdigit())
+        self.refused[self._kinds.setdefault(kind, f'{why}, first at {at(int(stamp_ns))}')] += count
 
     def _frames(self, camera: str, count: int) -> np.ndarray:
         size = next(c.size for c in self.contract.cameras if c.name == camera)

@@ -123,7 +123,7 @@ class EpisodeStore:
     def staging(self) -> Path:
         """A folder on the same disk, for files of :func:`write_episode` that :meth:`append_all` shall take.
 
-        It is emptied when a writer opens the store.
+        It is emptied when a writer opens or closes the store.
         """
         folder = self.path / 'staging'
         folder.mkdir(exist_ok=True)
@@ -173,9 +173,23 @@ class EpisodeStore:
         """Metadata of all episodes in order, from the files' headers alone."""
         return [read_metadata(self._file(number)) for number in self._index.numbers]
 
+    def remove_if_empty(self) -> bool:
+        """Take :meth:`create` back, as long as no episode has come; whatever else lies in the directory stays."""
+        if self._lock is None or self._index.numbers:
+            return False
+        for name in ('store.json', 'contract.json'):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / 'staging', ignore_errors=True)
+        for folder in (self.path / 'episodes', self.path):
+            with suppress(OSError):
+                folder.rmdir()
+        self.close()
+        return True
+
     def close(self) -> None:
         """Let another process write."""
         if self._lock is not None:
+            shutil.rmtree(self.path / 'staging', ignore_errors=True)
             os.close(self._lock)
             self._lock = None
 

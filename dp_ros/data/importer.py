@@ -7,25 +7,36 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dp_ros.bags.episodes import Span, spans
 from dp_ros.bags.reader import Bag, open_bag
+from dp_ros.bags.storage import at
 from dp_ros.bags.topics import absolute, located
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
-from dp_ros.data.bag_episodes import EpisodeBuilder, summary_of
+from dp_ros.data.bag_episodes import UNCOMMANDED, EpisodeBuilder, summary_of
 from dp_ros.data.episode import Episode
 from dp_ros.data.episode_file import write_episode
-from dp_ros.errors import BagError, MessageError
+from dp_ros.errors import BagError, MessageError, StoreError
 from dp_ros.observation.limits import ObservationLimits
 
 # How many kinds of trouble of one bag are told one by one.
 MOST_TROUBLES = 20
+# A larger share of refused observations is more than how an episode begins.
+MOST_REFUSED = 0.1
+# What the observation buffer counts of stamps.
+STAMPS = {
+    'unstamped': 'without a stamp: the time of the log stands in',
+    'duplicate': 'with a stamp that was there already: left out',
+    'out_of_order': 'out of the order of their stamps',
+    'clock_jumps': 'times that stamps were set back: observations begin anew',
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +102,7 @@ def import_bag(
     binding: Binding,
     settings: ImportSettings,
     staging: Path,
-    known: Collection[str] = (),
+    known: Mapping[str, str] = MappingProxyType({}),
     progress: Callable[[float, int], None] | None = None,
 ) -> ImportedBag:
     """Write the episodes of a bag as files in a folder of ``staging``.
@@ -102,7 +113,7 @@ def import_bag(
         binding: which topics carry them.
         settings: how.
         staging: where the files go, on the store's disk.
-        known: hashes of bags that are imported already.
+        known: names by hash of the bags that are imported already.
         progress: called with the share of the bag's time that is done, and the bytes read.
 
     Raises:
@@ -110,9 +121,10 @@ def import_bag(
             ``staging``.
     """
     began = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix='bag-', dir=staging))
     done = ImportedBag(path)
+    folder: Path | None = None
     try:
+        folder = Path(tempfile.mkdtemp(prefix='bag-', dir=staging))
         with open_bag(path) as bag, ThreadPoolExecutor(1) as beside:
             done.name = bag.name
             # Hashed while it is read: the disk is asked once, and the hash takes as long as a fifth of the rest.
@@ -128,8 +140,11 @@ def import_bag(
             raise BagError(
                 f'bag {done.name!r}: no episode in it: ' + ('; '.join(done.skipped) or 'it is empty')
             )
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException as error:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise StoreError(f'bag {done.name or path.name!r} cannot be imported: {error}') from error
         raise
     done.seconds = time.monotonic() - began
     return done
@@ -148,7 +163,7 @@ class _Reading:
         scratch: Path,
         done: ImportedBag,
         sha256: 'Future[str]',
-        known: Collection[str],
+        known: Mapping[str, str],
     ) -> None:
         self._bag, self._settings, self._folder, self._done = bag, settings, folder, done
         self._sha256, self._known = sha256, known
@@ -185,11 +200,16 @@ class _Reading:
         if rest > 0:
             self._done.skipped.append(f'bag {bag.name!r}: {rest} further kinds of trouble')
         self._done.counters.update(self._builder.buffer.counters)
+        self._note_stamps()
 
     def _episode(self, span: Span, progress: Callable[[float, int], None] | None) -> None:
         bag, builder, done = self._bag, self._builder, self._done
         length = max(1, bag.end_ns - bag.start_ns)
+        last_ns, read = span.start_ns, 0
         for number, message in enumerate(bag.messages(self._places, span.start_ns, span.stop_ns)):
+            if bag.clock.starts and bag.clock.breaks(last_ns, message.log_ns):
+                builder.interrupt(message.log_ns)
+            last_ns, read = message.log_ns, number + 1
             done.size += len(message.raw)
             topic = self._places[message.topic]
             try:
@@ -228,11 +248,23 @@ class _Reading:
         builder.notes.clear()
         refused = sum(builder.refused.values())
         done.counters['observations_refused'] += refused
-        if not count:
-            why = '; '.join(f'{text} ({n} times)' for text, n in builder.refused.most_common(3))
+        why = '; '.join(f'{text} ({n} times)' for text, n in builder.refused.most_common(3))
+        taken = sum(int(e['observations']) for e in done.episodes[len(done.episodes) - count :])
+        stale = sum(n for text, n in builder.refused.items() if not text.startswith(UNCOMMANDED))
+        if count and stale > MOST_REFUSED * (taken + stale):
             done.skipped.append(
-                f'bag {bag.name!r}, episode {span.index} ({span.start_ns} ns): no observation in it'
-                + (f': {why}' if why else ': no message of its topics')
+                f'bag {bag.name!r}, episode {span.index}: {stale} of {taken + stale} observations: {why}'
+            )
+        if not count:
+            done.skipped.append(
+                f'bag {bag.name!r}, episode {span.index} (from {at(span.start_ns)}): no observation in it'
+                + (
+                    f': {why}'
+                    if why
+                    else ': nothing in it could be read'
+                    if read
+                    else ': no message of its topics'
+                )
             )
         builder.refused.clear()
         if self._sha256.done():
@@ -242,7 +274,9 @@ class _Reading:
         """Refuse a bag that is imported already, once its hash is known; waits for that."""
         self._done.sha256 = self._sha256.result()
         if self._done.sha256 in self._known:
-            raise BagError(f'bag {self._bag.name!r} is in the store already')
+            known = self._known[self._done.sha256]
+            same = 'is in the store already' + (f', as {known!r}' if known != self._bag.name else '')
+            raise BagError(f'bag {self._bag.name!r} {same} (sha256 {self._done.sha256[:12]})')
 
     def _write_waiting(self) -> None:
         """Episodes that had to wait for the bag's hash."""
@@ -255,9 +289,19 @@ class _Reading:
             self._builder.remove_frames(episode)
         self._waiting.clear()
 
+    def _note_stamps(self) -> None:
+        """Stamps that were odd, each kind with its topics and the first time."""
+        counters = self._builder.buffer.counters
+        for counter, first_ns in self._builder.buffer.first_ns.items():
+            kind, _, stream = counter.partition('.')
+            topics = [s.topic for s in self._builder.intake.sources if stream in ('', s.stream)]
+            self._done.notes.append(
+                f'bag {self._bag.name!r}, topics {topics}: {counters[counter]} {STAMPS[kind]}, first at {at(first_ns)}'
+            )
+
     def _trouble(self, topic: str, log_ns: int, text: str) -> None:
         """The first of a kind is told with its time; the kind is the text without numbers."""
         kind = ''.join(c for c in text if not c.isdigit())
-        first = self._first.setdefault((topic, kind), f'topic {topic}, first at {log_ns} ns: {text}')
+        first = self._first.setdefault((topic, kind), f'topic {topic}, first at {at(log_ns)}: {text}')
         self._troubles[first] += 1
         self._done.counters['unreadable_messages'] += 1

@@ -116,7 +116,11 @@ def replay(
     for source in intake.sources:
         sources.setdefault(source.topic, []).append(source)
     command_topics = {topic for topic, _ in commands.topics}
+    last_ns = start_ns
     for number, message in enumerate(bag.messages(places, start_ns, stop_ns)):
+        if bag.clock.starts and bag.clock.breaks(last_ns, message.log_ns):
+            run.interrupt()
+        last_ns = message.log_ns
         topic = places[message.topic]
         run.take(message, sources.get(topic, ()), commands, topic if topic in command_topics else None)
         if progress is not None and number % 64 == 0:
@@ -179,6 +183,10 @@ class _Run:
             return
         if sources and self._session.due():
             self._tick(message.log_ns)
+
+    def interrupt(self) -> None:
+        """What comes next was not recorded after what came last: the recorder's clock was set back."""
+        self._session.restart()
 
     def _inside(self, log_ns: int) -> bool:
         """Whether this time belongs to an episode; begins the next one where it starts."""

@@ -69,14 +69,18 @@ class Intake:
         sources += [Source(v.topic, v.type, v.qos, name, self._vector(name)) for name, v in vectors.items()]
         self.sources = tuple(sources)
 
+    def _arrival(self, stream: str, now_ns: int) -> int:
+        self.buffer.note_unstamped(stream, now_ns)
+        return now_ns
+
     def _joints(self, message: Any, now_ns: int) -> None:
         stamp_ns, names, positions = decode_joint_state(message)
-        self.buffer.push_joints(stamp_ns or now_ns, names, positions)
+        self.buffer.push_joints(stamp_ns or self._arrival('joints', now_ns), names, positions)
 
     def _pose(self, pose: PoseStateBinding) -> Callable[[Any, int], None]:
         def put(message: Any, now_ns: int) -> None:
             stamp_ns, row = decode_pose(message, pose.frame_id)
-            self.buffer.push_joints(stamp_ns or now_ns, pose.columns, row)
+            self.buffer.push_joints(stamp_ns or self._arrival('joints', now_ns), pose.columns, row)
 
         return put
 
@@ -90,7 +94,7 @@ class Intake:
         latency_ns = round(camera.latency_s * 1e9)
 
         def put(message: Any, now_ns: int) -> None:
-            stamp_ns = header_ns(message) or now_ns
+            stamp_ns = header_ns(message) or self._arrival(name, now_ns)
             self.buffer.push_image(name, stamp_ns - latency_ns, lambda: decode_image(message, camera.depth_m))
 
         return put

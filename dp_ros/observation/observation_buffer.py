@@ -39,6 +39,7 @@ class ObservationBuffer:
         self._names = contract.joint_names
         self._lock = threading.Lock()
         self._counters: Counter[str] = Counter()
+        self._first_ns: dict[str, int] = {}
         timing = contract.timing
         horizon = (timing.obs_horizon - 1) * timing.period_ns + limits.max_image_age_ns
         jump = limits.backward_jump_ns
@@ -77,7 +78,7 @@ class ObservationBuffer:
             )
         with self._lock:
             self._counters['joints'] += 1
-            self._stored('joints', lambda: self._joints.push(stamp_ns, joints, used))
+            self._stored('joints', stamp_ns, lambda: self._joints.push(stamp_ns, joints, used))
 
     def push_image(self, camera: str, stamp_ns: int, decode: Callable[[], Image]) -> None:
         """Store a frame; ``decode`` returns (Hs, Ws, 3) uint8 RGB and is called at most once, if it is used.
@@ -91,7 +92,7 @@ class ObservationBuffer:
         frame = LazyFrame(described, decode)
         with self._lock:
             self._counters[f'images.{camera}'] += 1
-            self._stored(camera, lambda: self._cameras[camera].push(stamp_ns, frame))
+            self._stored(camera, stamp_ns, lambda: self._cameras[camera].push(stamp_ns, frame))
 
     def push_vector(self, name: str, stamp_ns: int, values: npt.ArrayLike) -> None:
         """Store a sample of a vector.
@@ -111,7 +112,7 @@ class ObservationBuffer:
             raise MessageError(f'vector {name!r} at {stamp_ns} ns: not finite; message dropped')
         with self._lock:
             self._counters[f'vectors.{name}'] += 1
-            self._stored(name, lambda: self._vectors[name].push(stamp_ns, row))
+            self._stored(name, stamp_ns, lambda: self._vectors[name].push(stamp_ns, row))
 
     def newest_observation_ns(self) -> int | None:
         """t_obs of the observation that could be made now, or None while a stream has not begun."""
@@ -132,6 +133,17 @@ class ObservationBuffer:
         """Messages, duplicates, refusals and clock jumps since the start, by ``kind`` or ``kind.stream``."""
         with self._lock:
             return dict(self._counters)
+
+    @property
+    def first_ns(self) -> dict[str, int]:
+        """The first stamp that each counter of unusual samples counted."""
+        with self._lock:
+            return dict(self._first_ns)
+
+    def note_unstamped(self, stream: str, now_ns: int) -> None:
+        """Count a sample that came without a stamp, so that its arrival has to stand in."""
+        with self._lock:
+            self._note(f'unstamped.{stream}', now_ns)
 
     def clear(self) -> None:
         """Forget all samples, as at a reset or after a jump of the clock. Counters go on."""
@@ -185,14 +197,18 @@ class ObservationBuffer:
             found = self._name_maps[names] = (joints, np.array(places, np.intp))
         return found
 
-    def _stored(self, stream: str, push: Callable[[], Pushed]) -> None:
+    def _note(self, counter: str, stamp_ns: int) -> None:
+        self._counters[counter] += 1
+        self._first_ns.setdefault(counter, stamp_ns)
+
+    def _stored(self, stream: str, stamp_ns: int, push: Callable[[], Pushed]) -> None:
         outcome = push()
         if outcome is Pushed.BACKWARD_JUMP:
-            self._counters['clock_jumps'] += 1
+            self._note('clock_jumps', stamp_ns)
             self._clear()
             push()
         elif outcome is not Pushed.NEWEST:
-            self._counters[f'{outcome.name.lower()}.{stream}'] += 1
+            self._note(f'{outcome.name.lower()}.{stream}', stamp_ns)
 
     def _clear(self) -> None:
         for camera in self._cameras.values():

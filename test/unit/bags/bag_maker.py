@@ -71,6 +71,7 @@ class Plan:
         zero_stamps: topics whose headers are not stamped.
         swapped: every tenth message of each topic of these changes places with the one before it (log order).
         jump: (seconds after the start, seconds): from then on log times and stamps are that much later, or earlier.
+        stamp_jump: likewise, of the stamps alone, where the sensors have a clock of their own.
         resized: camera topics whose images are half as high and wide in the last third.
         strange: a topic of a type that nobody knows is there, with messages of 4 bytes.
         chunk_s: an MCAP chunk ends after so many seconds; 0: after a MiB, as rosbags does.
@@ -91,6 +92,7 @@ class Plan:
     zero_stamps: tuple[str, ...] = ()
     swapped: tuple[str, ...] = ()
     jump: tuple[float, float] = (0.0, 0.0)
+    stamp_jump: tuple[float, float] = (0.0, 0.0)
     resized: tuple[str, ...] = ()
     strange: bool = False
     chunk_s: float = 0.25
@@ -276,7 +278,8 @@ def _topic(
     for kind, at_s, delay_s, build in made:
         shift = plan.jump[1] if plan.jump[1] and at_s >= plan.jump[0] else 0.0
         stamp_ns = plan.start_ns + round((at_s + shift) * SECOND_NS)
-        message = build(0 if topic in plan.zero_stamps else stamp_ns)
+        jumped = plan.stamp_jump[1] if plan.stamp_jump[1] and at_s >= plan.stamp_jump[0] else 0.0
+        message = build(0 if topic in plan.zero_stamps else stamp_ns + round(jumped * SECOND_NS))
         log_ns = stamp_ns + round(delay_s * SECOND_NS)
         entries.append([topic, kind, log_ns, stamp_ns, message, log_ns - round(shift * SECOND_NS)])
     if topic in plan.swapped:

@@ -34,11 +34,11 @@ def header(stamp_ns: int, frame_id: str = '') -> Any:
 
 
 def image_message(rgb: npt.NDArray[np.uint8], encoding: str, stamp_ns: int, frame_id: str = 'top') -> Any:
-    """An Image or, for 'jpeg' and 'png', a CompressedImage of these pixels."""
+    """An Image or, for 'jpeg' and 'png', a CompressedImage of these pixels; others may be called whatever they like."""
     if encoding in ('jpeg', 'png'):
         data = cv2.imencode(f'.{encoding}', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1]
         return STORE.types[COMPRESSED](header(stamp_ns, frame_id), encoding, data)
-    pixels = ENCODERS[encoding](rgb)
+    pixels = ENCODERS.get(encoding, lambda rgb: rgb)(rgb)
     rows = np.ascontiguousarray(pixels).view(np.uint8).reshape(len(rgb), -1)
     return STORE.types[IMAGE](
         header(stamp_ns, frame_id), rgb.shape[0], rgb.shape[1], encoding, 0, rows.shape[1], rows.reshape(-1)

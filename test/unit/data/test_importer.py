@@ -163,7 +163,9 @@ def test_what_is_known_or_does_not_fit_leaves_nothing(tmp_path):
     done, _ = imported(tmp_path)
     (tmp_path / 'again').mkdir()
     with pytest.raises(BagError, match='is in the store already'):
-        import_bag(tmp_path / 'bag', CONTRACT, BINDING, ImportSettings(), tmp_path / 'again', [done.sha256])
+        import_bag(
+            tmp_path / 'bag', CONTRACT, BINDING, ImportSettings(), tmp_path / 'again', {done.sha256: 'bag'}
+        )
     with pytest.raises(MismatchError, match=r'topic /ns/joint_states .* is not in the bag'):
         import_bag(
             tmp_path / 'bag', CONTRACT, example_binding(made=CAMERAS, joint_states=[{'topic': 'joint_states'}]),
