@@ -7,6 +7,7 @@ import argparse
 import importlib
 
 BENCHES = {
+    'family': 'the ablation set of a benchmark: trained or loaded, rolled out, in one table',
     'latency': 'latency of a tick by stage',
     'motion': 'how well joint trajectory controllers follow our windows and the messages of other stacks',
     'faults': 'what the action node does in every fault of the matrix',

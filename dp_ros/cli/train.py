@@ -8,6 +8,7 @@ import json
 import platform
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -35,10 +36,31 @@ def run(args: argparse.Namespace) -> int:
     experiment = Experiment.from_yaml(args.experiment, store=args.store)
     folder = args.run or Path('runs') / experiment.name
     out = args.out or folder / 'checkpoint'
+    minutes = train_checkpoint(experiment, folder, out, args.device)
+    if minutes is not None:
+        print(f'{out}: checkpoint written after {minutes:.1f} minutes')
+    return 0
+
+
+def train_checkpoint(
+    experiment: Experiment, folder: Path, out: Path, device: str, stop_after: int | None = None
+) -> float | None:
+    """Train, or go on from the run's snapshot, and write the checkpoint.
+
+    Args:
+        experiment: the resolved experiment.
+        folder: of snapshots and TensorBoard files.
+        out: of the checkpoint.
+        device: of the network.
+        stop_after: write it after so many steps in total.
+
+    Returns:
+        minutes that it took; None in a process that is not the main one.
+    """
     start = time.monotonic()
-    result = train(experiment, folder, args.device)
+    result = train(experiment, folder, device, stop_after)
     if not result.is_main:
-        return 0
+        return None
     minutes = (time.monotonic() - start) / 60
     facts = {
         'minutes of this command': f'{minutes:.1f}',
@@ -46,7 +68,10 @@ def run(args: argparse.Namespace) -> int:
         'machine': f'{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}',
         'validation': json.dumps({k: round(v, 4) for k, v in result.figures.items()}),
     }
+    if stop_after is not None:
+        facts['stopped after'] = f'{stop_after} steps'
     card = model_card(experiment, result.policy, facts)
-    save_checkpoint(out, result.policy, golden_observation(result.data), card)
-    print(f'{out}: checkpoint written after {minutes:.1f} minutes')
-    return 0
+    config = result.policy.config
+    config = replace(config, provenance={**config.provenance, 'validation': result.figures})
+    save_checkpoint(out, replace(result.policy, config=config), golden_observation(result.data), card)
+    return minutes
