@@ -60,5 +60,9 @@ class BagError(DpRosError):
     """A bag is missing, damaged, or cannot be written; names bag, and topic and stamp where there are any."""
 
 
+class KnownBagError(BagError):
+    """The content of a bag is imported already, from it or from another one."""
+
+
 class TaskError(DpRosError):
     """An unknown task, or a simulator that cannot start."""

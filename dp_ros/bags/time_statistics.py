@@ -3,6 +3,7 @@
 
 """Rate and gaps of one stream of messages, in memory that does not grow with their number."""
 
+from array import array
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,8 @@ Stamps = npt.NDArray[np.int64]
 
 # Gaps are counted in bins that are this much wider than the one before, from a microsecond to a day.
 BIN_RATIO = 1.02
+# Times that are kept before they are counted.
+BLOCK = 4096
 _EDGES_NS = 1_000.0 * BIN_RATIO ** np.arange(1 + np.ceil(np.log(86_400e6) / np.log(BIN_RATIO)))
 
 
@@ -97,3 +100,32 @@ class TimeStatistics:
             'largest_gap_ms': round(self.largest_ns / 1e6, 3),
             'largest_gap_at_ns': self.largest_at_ns,
         }
+
+
+class TopicRates:
+    """Statistics of all topics of a stretch of messages that are given one by one, such as an episode."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, array[int]] = {}
+        self._statistics: dict[str, TimeStatistics] = {}
+
+    def add(self, topic: str, log_ns: int) -> None:
+        """Take a message."""
+        waiting = self._waiting.get(topic)
+        if waiting is None:
+            waiting = self._waiting[topic] = array('q')
+        waiting.append(log_ns)
+        if len(waiting) >= BLOCK:
+            self._count(topic)
+
+    def finish(self) -> dict[str, TimeStatistics]:
+        """Statistics by topic; what comes then begins anew."""
+        for topic in self._waiting:
+            self._count(topic)
+        done, self._waiting, self._statistics = self._statistics, {}, {}
+        return done
+
+    def _count(self, topic: str) -> None:
+        statistics = self._statistics.setdefault(topic, TimeStatistics())
+        statistics.add(np.array(self._waiting[topic], np.int64))
+        self._waiting[topic] = array('q')

@@ -4,7 +4,6 @@
 """``dp_ros import``: rosbags into an episode store, each bag as a whole or not at all."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -16,21 +15,23 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from dp_ros import __version__
 from dp_ros.bags.marks import OUTCOMES
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.contract.compare import require_match
 from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.data.importer import ImportedBag, ImportSettings, import_bag
-from dp_ros.errors import ConfigError, DpRosError, StoreError
+from dp_ros.errors import ConfigError, DpRosError, KnownBagError, StoreError
+from dp_ros.evaluation.import_report import ImportReport
 from dp_ros.observation.limits import ObservationLimits
-from dp_ros.whole_file import whole_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='pictures carry no noise, as in simulation: equal ones are fine',
     )
-    parser.add_argument('--report', type=Path, metavar='FILE', help='also write what happened as JSON')
+    parser.add_argument(
+        '--report',
+        type=Path,
+        metavar='PATH',
+        help='also write what the bags hold: report.html and report.json in a folder, or one .html or .json file',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,9 +92,14 @@ def run(args: argparse.Namespace) -> int:
         gap_ns=round(args.gap * 1e9),
         outcomes=tuple(args.outcome),
         limits=ObservationLimits(frozen_camera_ns=0) if args.no_frozen_watch else ObservationLimits(),
+        facts=args.report is not None,
     )
+    report = None
+    if args.report is not None:
+        report = ImportReport(args.report, contract, _provenance(args))
     began = time.monotonic()
     skipped: list[str] = []
+    known_bags: list[str] = []
     done: list[ImportedBag] = []
     with _store(args.out, contract) as store:
         known = {} if args.replace else {source['sha256']: source['name'] for source in store.sources}
@@ -97,25 +108,38 @@ def run(args: argparse.Namespace) -> int:
             try:
                 imported = result.result()
                 _require_new(imported, done)
-                store.append_all(imported.files, imported.source(settings), replace=args.replace)
+                places = store.append_all(imported.files, imported.source(settings), replace=args.replace)
             except BrokenProcessPool:
                 skipped.append(
                     f'{path}: its reading process, or one beside it, ended by itself: out of memory?'
                 )
             except DpRosError as error:
                 skipped.append(f'{path}: {error}')
+                if isinstance(error, KnownBagError):
+                    known_bags.append(skipped[-1])
             except Exception as error:  # a mistake of ours costs one bag, not those after it
                 traceback.print_exception(error)
                 skipped.append(f'{path}: {type(error).__name__}, which should not happen: {error}')
             else:
                 done.append(imported)
+                if report is not None:
+                    report.add(imported, [store.files[i] for i in places])
         skipped += [line for imported in done for line in imported.skipped]
         _print(done, skipped, time.monotonic() - began, store)
-    if args.report:
-        _write_report(args.report, done, skipped)
+        if report is not None:
+            print('report: ' + ', '.join(str(path) for path in report.write(store, skipped, known_bags)))
     if not done:
         return 2
     return 1 if skipped else 0
+
+
+def _provenance(args: argparse.Namespace) -> dict[str, str]:
+    return {
+        'binding': str(args.binding),
+        'episodes': f'{args.episodes}, outcomes {", ".join(args.outcome)}',
+        'made': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        'dp_ros': __version__,
+    }
 
 
 @contextmanager
@@ -148,7 +172,7 @@ def _opened(path: Path, contract: Contract) -> EpisodeStore:
 def _require_new(imported: ImportedBag, done: Sequence[ImportedBag]) -> None:
     same = next((other for other in done if other.sha256 == imported.sha256), None)
     if same is not None:
-        raise StoreError(f'bag {imported.name!r} has the content of {same.path}: left out')
+        raise KnownBagError(f'bag {imported.name!r} has the content of {same.path}: left out')
 
 
 def _imported(
@@ -236,18 +260,3 @@ def _print(done: Sequence[ImportedBag], skipped: Sequence[str], seconds: float, 
     print(
         f'{store.path}: {len(store)} episodes, {len(done)} bags in {seconds:.1f} s, {len(skipped)} things skipped'
     )
-
-
-def _write_report(path: Path, done: Sequence[ImportedBag], skipped: Sequence[str]) -> None:
-    data = {
-        'bags': [
-            {
-                'path': str(i.path), 'name': i.name, 'sha256': i.sha256, 'episodes': i.episodes, 'notes': i.notes,
-                'counters': dict(i.counters), 'bytes': i.size, 'wall_s': round(i.seconds, 3),
-            }
-            for i in done
-        ],
-        'skipped': list(skipped),
-    }  # fmt: skip
-    with whole_file(path, 'the report of the import') as beside:
-        beside.write_text(json.dumps(data, indent=1) + '\n')

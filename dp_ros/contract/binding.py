@@ -32,7 +32,7 @@ from dp_ros.contract.binding_parts import (
     VectorBinding,
 )
 from dp_ros.contract.compare import RobotDescription
-from dp_ros.contract.joint_limits import DEFAULT_POINT_S, JointLimits, joint_limits
+from dp_ros.contract.joint_limits import DEFAULT_POINT_S, JointLimits, joint_limits, position_bounds
 from dp_ros.contract.robot_model import RobotModel
 from dp_ros.contract.strict_yaml import load_strict_yaml
 from dp_ros.errors import ConfigError
@@ -169,6 +169,12 @@ class Binding:
         """
         self._require(joint_names)
         return joint_limits(self.joints, joint_names, model, where=f'binding {self.name!r}', point_s=point_s)
+
+    def position_bounds(
+        self, joint_names: Sequence[str], model: RobotModel | None = None
+    ) -> dict[str, tuple[float, float]]:
+        """Lowest and highest position of those of these columns for which binding or robot description tells one."""
+        return position_bounds(self.joints, joint_names, model)
 
     def lead_ns(self, joint_names: Sequence[str]) -> npt.NDArray[np.int64]:
         """Time from command to motion of each column, (A,) nanoseconds.

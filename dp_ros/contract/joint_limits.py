@@ -77,6 +77,19 @@ def joint_limits(
     return JointLimits(lower=lower, upper=upper, velocity=velocity, acceleration=acceleration, jerk=jerk)
 
 
+def position_bounds(
+    site: Mapping[str, JointBinding], joint_names: Sequence[str], model: RobotModel | None
+) -> dict[str, tuple[float, float]]:
+    """Lowest and highest position of those columns for which the site or the robot description tells one; no margin."""
+    out = {}
+    for name in joint_names:
+        described = None if model is None else model.joints.get(name)
+        bounds = _bounds(site[name], described) if name in site else None
+        if bounds is not None:
+            out[name] = bounds
+    return out
+
+
 def _bounds(joint: JointBinding, described: JointModel | None) -> tuple[float, float] | None:
     if joint.position is not None:
         return joint.position

@@ -32,7 +32,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     'U8': np.dtype('u1'),
 }
 BLOCK = 1 << 20
-_DAMAGE = (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError)
+DAMAGE = (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError)
 
 
 def write_episode(episode: Episode, path: Path) -> None:
@@ -86,7 +86,7 @@ def read_episode(path: Path, contract: Contract) -> Episode:
             episode = _episode(images, tensors, header['metadata'])
     except FileNotFoundError as error:
         raise StoreError(f'{path}: cannot be read: {error.strerror or error}') from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise StoreError(f'{path}: damaged, not an episode: {error}') from error
     episode.check(contract, str(path))
     return episode
@@ -109,7 +109,7 @@ def check_new_file(path: Path, contract: Contract) -> None:
         if header.get('dp_episode') != VERSION:
             raise StoreError(f'{path}: not an episode of version {VERSION}')
         episode = _episode(frames, tensors, header['metadata'])
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise StoreError(f'{path}: damaged, not an episode: {error}') from error
     episode.check(contract, str(path))
 
@@ -123,7 +123,7 @@ def read_metadata(path: Path) -> dict[str, str]:
             header.pop('crc32')
             return dict(header)
         return {str(k): str(v) for k, v in json.loads(header['metadata']).items()}
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise StoreError(f'{path}: damaged, its header tells nothing: {error}') from error
 
 

@@ -114,6 +114,11 @@ class EpisodeStore:
         """The bags whose episodes are here: name, sha256, when, episodes (numbers of their files), settings."""
         return self._index.sources
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Of the episodes, in their order."""
+        return tuple(self._file(number) for number in self._index.numbers)
+
     def __len__(self) -> int:
         return len(self._index.numbers)
 

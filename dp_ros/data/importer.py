@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,14 +16,17 @@ from typing import Any
 
 from dp_ros.bags.episodes import Span, spans
 from dp_ros.bags.reader import Bag, open_bag
+from dp_ros.bags.robot_description import described_robot
 from dp_ros.bags.storage import at
+from dp_ros.bags.time_statistics import TimeStatistics
 from dp_ros.bags.topics import absolute, located
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.data.bag_episodes import UNCOMMANDED, EpisodeBuilder, summary_of
 from dp_ros.data.episode import Episode
 from dp_ros.data.episode_file import write_episode
-from dp_ros.errors import BagError, MessageError, StoreError
+from dp_ros.data.facts_file import COMMAND, FactsFile, read_facts
+from dp_ros.errors import BagError, KnownBagError, MessageError, StoreError
 from dp_ros.observation.limits import ObservationLimits
 
 # How many kinds of trouble of one bag are told one by one.
@@ -49,6 +52,7 @@ class ImportSettings:
         gap_ns: silence that ends an episode, for gaps.
         outcomes: which episodes are taken; discarded ones never are.
         limits: when an observation is refused.
+        facts: whether to find out what a data report says; see :mod:`dp_ros.data.episode_facts`.
     """
 
     namespace: str = ''
@@ -56,6 +60,7 @@ class ImportSettings:
     gap_ns: int = 1_000_000_000
     outcomes: tuple[str, ...] = ('success', 'unmarked')
     limits: ObservationLimits = field(default_factory=ObservationLimits)
+    facts: bool = False
 
 
 @dataclass
@@ -70,6 +75,7 @@ class ImportedBag:
         notes: what is worth knowing, without anything being left out.
         counters: messages and observations by what became of them.
         size, seconds: bytes of messages that were read, and wall-clock time.
+        streams: what each topic carries, and its times within the episodes; if facts were asked for.
     """
 
     path: Path
@@ -82,6 +88,11 @@ class ImportedBag:
     counters: Counter[str] = field(default_factory=Counter)
     size: int = 0
     seconds: float = 0.0
+    streams: dict[str, tuple[str, TimeStatistics]] = field(default_factory=dict)
+
+    def facts(self) -> Iterator[dict[str, Any]]:
+        """Of its episodes, in their order, if they were asked for; from a file beside theirs, while it is there."""
+        return read_facts(self.files[0].parent)
 
     def source(self, settings: ImportSettings) -> dict[str, Any]:
         """Where its episodes come from, for the store."""
@@ -177,6 +188,18 @@ class _Reading:
         for source in builder.intake.sources:
             self._sources.setdefault(source.topic, []).append(source)
         self._command_topics = {topic for topic, _ in builder.commands.topics}
+        self._facts: FactsFile | None = None
+        if settings.facts:
+            description = absolute(binding.robot_description, settings.namespace)
+            model = described_robot(bag, description) if binding.robot_description else None
+            fields = {t: [s.stream for s in self._sources.get(t, ())] for t in self._places.values()}
+            self._facts = FactsFile(
+                folder,
+                contract,
+                binding.position_bounds(contract.joint_names, model),
+                {t: ', '.join(fields[topic]) or COMMAND for t, topic in self._places.items()},
+                done.streams,
+            )
         self._troubles: Counter[str] = Counter()
         self._first: dict[tuple[str, str], str] = {}
 
@@ -211,6 +234,8 @@ class _Reading:
                 builder.interrupt(message.log_ns)
             last_ns, read = message.log_ns, number + 1
             done.size += len(message.raw)
+            if self._facts is not None:
+                self._facts.rates.add(message.topic, message.log_ns)
             topic = self._places[message.topic]
             try:
                 decoded = message.decode()
@@ -227,6 +252,8 @@ class _Reading:
                 progress((message.log_ns - bag.start_ns) / length, done.size)
             if number % 64 == 0 and self._known and self._sha256.done():
                 self._require_new()
+        if self._facts is not None:
+            self._facts.end_span()
         count = 0
         for episode in builder.finish(span.stop_ns):
             summary = {'bag': bag.name, 'index': span.index, 'outcome': span.outcome} | dict(
@@ -242,7 +269,10 @@ class _Reading:
             }
             file = self._folder / f'{span.index:06d}-{count}.safetensors'
             self._waiting.append((replace(episode, metadata=metadata), file))
-            done.episodes.append(summary | {'instruction': span.instruction})
+            summary |= {'instruction': span.instruction}
+            done.episodes.append(summary)
+            if self._facts is not None:
+                self._facts.write(summary, episode)
             count += 1
         done.notes += [f'bag {bag.name!r}, episode {span.index}: {note}' for note in builder.notes]
         builder.notes.clear()
@@ -276,7 +306,7 @@ class _Reading:
         if self._done.sha256 in self._known:
             known = self._known[self._done.sha256]
             same = 'is in the store already' + (f', as {known!r}' if known != self._bag.name else '')
-            raise BagError(f'bag {self._bag.name!r} {same} (sha256 {self._done.sha256[:12]})')
+            raise KnownBagError(f'bag {self._bag.name!r} {same} (sha256 {self._done.sha256[:12]})')
 
     def _write_waiting(self) -> None:
         """Episodes that had to wait for the bag's hash."""
