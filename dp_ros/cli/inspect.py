@@ -31,9 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print tables; with a binding, exit code 1 if the robot does not fit."""
+    """Print tables; exit code 1 if an episode is damaged or, with a binding, if the robot does not fit."""
+    whole = True
     if (args.path / 'store.json').is_file():
-        contract = _print_store(args.path)
+        contract, whole = _print_store(args.path)
     elif (args.path / 'manifest.json').is_file():
         contract = _print_checkpoint(args.path, args.plot)
     else:
@@ -41,12 +42,12 @@ def run(args: argparse.Namespace) -> int:
             f'{args.path}: neither a checkpoint (manifest.json) nor an episode store (store.json)'
         )
     if args.binding is None:
-        return 0
+        return int(not whole)
     differences = compare(contract, Binding.from_yaml(args.binding).robot())
     print(f'\nrobot of {args.binding}: ' + ('fits' if not differences else f'{len(differences)} differences'))
     for difference in differences:
         print(f'  {difference}')
-    return 1 if differences else 0
+    return int(bool(differences) or not whole)
 
 
 def _print_contract(contract: Contract) -> None:
@@ -98,7 +99,7 @@ def _print_checkpoint(path: Path, plot: Path | None) -> Contract:
     return policy.contract
 
 
-def _print_store(path: Path) -> Contract:
+def _print_store(path: Path) -> tuple[Contract, bool]:
     with EpisodeStore.open(path) as store:
         lengths: list[int] = []
         damaged: list[str] = []
@@ -124,7 +125,7 @@ def _print_store(path: Path) -> Contract:
                 _row(f'  {joint.name}', f'{a:+.4f} to {b:+.4f} {joint.unit}')
         for text in damaged:
             print(f'damaged: {text}')
-        return store.contract
+        return store.contract, not damaged
 
 
 def _row(name: str, value: str) -> None:

@@ -36,6 +36,7 @@ from dp_ros.policy.streaming import make_controller
 from dp_ros.share import share_path
 
 SECOND_NS = 1_000_000_000
+MOST_TOLD = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -143,9 +144,14 @@ def run(args: argparse.Namespace) -> int:
     page, analyses = _report(args, records)
     for problem in problems:
         print(f'bag {args.bag}: {problem}', file=sys.stderr)
+    for record in records:
+        for what, counter in (('unreadable', record.unreadable), ('observation refused', record.stale)):
+            for why, count in counter.most_common(MOST_TOLD):
+                print(f'{record.title}: {what}: {why} ({count} times)', file=sys.stderr)
     _print(analyses)
     print(page)
-    incomplete = any(not r.ticks or r.unreadable for r in records)
+    # A few observations are refused where an episode begins.
+    incomplete = any(not r.ticks or r.unreadable or r.stale.total() > len(r.ticks) for r in records)
     return int(left_out or incomplete or bool(problems))
 
 

@@ -71,7 +71,7 @@ def replay_live(asked: LiveReplay) -> int:
         except ProcessError as error:
             print(f'dp_ros replay: {error}', file=sys.stderr)
             codes = {'a node': 1}
-        tails = '\n'.join(fleet.tail(name) for name in STOP_ORDER[1:])
+        tails = '\n'.join(fleet.tail(name) for name in STOP_ORDER)
         before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             codes |= fleet.stop(STOP_ORDER, at_once=3)

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from dp_ros.bags.reader import Bag, BagMessage
+from dp_ros.bags.storage import at
 from dp_ros.bags.topics import located
 from dp_ros.contract.binding import Binding
 from dp_ros.errors import BagError, MessageError, MismatchError, StaleObservationError
@@ -152,6 +153,7 @@ class _Run:
     ) -> None:
         self.predicted: list[Predicted] = []
         self.refused: dict[int, str] = {}
+        self._kinds: dict[str, str] = {}
         self._record = record
         self._controller, self._witness, self._settings = controller, witness, settings
         self._session = PolicySession(controller, witness, settings.seed)
@@ -179,7 +181,7 @@ class _Run:
             for source in sources:
                 source.put(decoded, message.log_ns)
         except (MessageError, BagError) as error:
-            self._record.unreadable[f'{message.topic}: {without_figures(str(error))}'] += 1
+            self._unreadable(f'{message.topic}: {error}', message.log_ns)
             return
         if sources and self._session.due():
             self._tick(message.log_ns)
@@ -187,6 +189,10 @@ class _Run:
     def interrupt(self) -> None:
         """What comes next was not recorded after what came last: the recorder's clock was set back."""
         self._session.restart()
+
+    def _unreadable(self, why: str, log_ns: int) -> None:
+        kind = self._kinds.setdefault(without_figures(why), f'{why} (first at {at(log_ns)})')
+        self._record.unreadable[kind] += 1
 
     def _inside(self, log_ns: int) -> bool:
         """Whether this time belongs to an episode; begins the next one where it starts."""
@@ -208,7 +214,7 @@ class _Run:
                 self.refused[due_ns] = without_figures(str(error))
             return
         except MessageError as error:
-            self._record.unreadable[without_figures(str(error))] += 1
+            self._unreadable(str(error), log_ns)
             return
         if tick is None:
             return

@@ -92,7 +92,7 @@ class ReplayRecord:
         ticks: in the order in which they were made.
         stale: observations that were due and refused, by reason; each moment counts once.
         skipped: ticks that should have been and were not, by reason.
-        unreadable: messages that could not be read, by topic and reason.
+        unreadable: messages that could not be read, by topic and reason, with the time of the first.
         curves: what the robot did.
         frames: camera to pictures, oldest first, thinned out.
         provenance: text by text: command line, bag hash, versions, machine.

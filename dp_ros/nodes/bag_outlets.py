@@ -84,7 +84,8 @@ def make_outlets(
             continue
         made[topic] = Outlet(node.create_publisher(kind, topic, profile))
     if not made:
-        raise ConfigError(f'bag {bag.name!r}: there is nothing to publish; it has {list(bag.topics)}')
+        why = ''.join(f'; {problem}' for problem in bag.problems)
+        raise ConfigError(f'bag {bag.name!r}: there is nothing to publish; it has {list(bag.topics)}{why}')
     return made
 
 

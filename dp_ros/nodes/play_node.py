@@ -46,7 +46,11 @@ class Ended(Exception):
 
 
 class PlayNode(Node):
-    """Everything happens in the thread that calls :meth:`play`."""
+    """Everything happens in the thread that calls :meth:`play`.
+
+    Attributes:
+        left_out: whether something of the bag could not be played, or is wrong with it.
+    """
 
     def __init__(self, stop: StopSignal):
         super().__init__('play_node')
@@ -73,6 +77,7 @@ class PlayNode(Node):
         self._time = BagClock(self._start_ns, params.rate, time.monotonic(), params.paused)
         self._clock_due = self._spun = 0.0
         self._played = 0
+        self.left_out = False
         self._terminal = Terminal()
         for name, wanted in (('pause', True), ('resume', False), ('toggle', None)):
             self.create_service(Trigger, f'~/{name}', self._pausing(wanted))
@@ -104,6 +109,7 @@ class PlayNode(Node):
         waited = f', {self._lockstep.waits} chunks waited for' if self._lockstep else ''
         self.get_logger().info(f'{self._played} messages played{waited}')
         for problem in self.bag.problems:
+            self.left_out = True
             self.get_logger().warning(f'bag {self.bag.name!r}: {problem}')
 
     def _once(self) -> None:
@@ -123,6 +129,7 @@ class PlayNode(Node):
         try:
             self._outlets[message.topic].send(message)
         except (BagError, MessageError) as error:
+            self.left_out = True
             self.get_logger().warning(f'skipped: {error}', throttle_duration_sec=1.0)
 
     def _wait_for(self, log_ns: int) -> None:
@@ -174,13 +181,14 @@ class PlayNode(Node):
 
 
 def main() -> int:
-    """Entry point of the executable: 0 at the end of the bag or after a signal."""
+    """Entry point of the executable: 0 at the end of the bag or after a signal, 1 if something was left out."""
     stop = StopSignal()
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     code = 1
     try:
-        PlayNode(stop).play()
-        code = 0
+        node = PlayNode(stop)
+        node.play()
+        code = int(node.left_out)
     except Ended:
         code = 0
     except DpRosError as error:

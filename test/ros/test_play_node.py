@@ -6,7 +6,7 @@
 from itertools import pairwise
 
 import pytest
-from bag_maker import START_NS, Plan, make_bag
+from bag_maker import START_NS, Plan, cut, make_bag
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 
@@ -37,7 +37,7 @@ def play(graph, bag, heard):
     def start(name, **parameters):
         for messages in heard.values():
             messages.clear()
-        return graph.start(name, 'play_node', bag=bag[0], **{'discovery_s': 0.5, **parameters})
+        return graph.start(name, 'play_node', **{'bag': bag[0], 'discovery_s': 0.5, **parameters})
 
     yield start
     # The next player must not meet this one.
@@ -105,3 +105,11 @@ def test_what_cannot_be_played_is_said_and_ends_it(graph, bag, parameters, compl
     process = graph.start('refused', 'play_node', **{'bag': bag[0], **parameters})
     assert ended(graph, process) == 1
     assert complaint in graph.fleet.tail('refused')
+
+
+def test_what_cannot_be_played_is_told_and_the_exit_code_says_so(graph, play, tmp_path):
+    make_bag(tmp_path / 'damaged', Plan(duration_s=1.0))
+    cut(tmp_path / 'damaged', 0.7)
+    process = play('played', bag=tmp_path / 'damaged', rate=0.0)
+    assert ended(graph, process) == 1
+    assert "bag 'damaged': damaged.mcap: cut off" in graph.fleet.tail('played')

@@ -77,7 +77,7 @@ def test_inspect_a_store_goes_on_past_damage(store, tmp_path, capsys):
     assert '2 readable, 0 damaged' in capsys.readouterr().out
     episode = copy / 'episodes' / '000001.safetensors'
     episode.write_bytes(episode.read_bytes()[:-7])
-    assert main(['inspect', str(copy)]) == 0
+    assert main(['inspect', str(copy)]) == 1
     text = capsys.readouterr().out
     assert '1 readable, 1 damaged' in text
     assert '000001.safetensors' in text

@@ -4,6 +4,7 @@
 """``dp_ros replay``: what it writes, what it says, and how it fails."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -110,11 +111,13 @@ def test_only_the_asked_time(site, tmp_path):
     assert min(stamps) >= 0.5e9 and max(stamps) < 1.6e9
 
 
-def test_what_cannot_be_read_is_left_out_and_the_exit_code_says_so(site, tmp_path):
+def test_what_cannot_be_read_is_left_out_and_the_exit_code_says_so(site, tmp_path, capsys):
     make_bag(tmp_path / 'bag', Plan(duration_s=1.5, resized=('/top/image_raw',)))
     argv = command(site, tmp_path / 'out', '--no-full')
     argv[1] = str(tmp_path / 'bag')
     assert main(argv) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"tiny: unreadable: .*camera 'top'.* \(first at 1700000001\.\d{9}\) \(\d+ times\)", said)
     assert 'message unreadable' in (tmp_path / 'out' / 'replay.html').read_text()
 
 
@@ -130,6 +133,14 @@ def test_what_cannot_be_read_is_left_out_and_the_exit_code_says_so(site, tmp_pat
 def test_errors_say_what_and_where_and_exit_with_2(site, tmp_path, capsys, more, message):
     assert main(command(site, tmp_path / 'out', '--no-full', *more)) == 2
     assert message in capsys.readouterr().err
+
+
+def test_cameras_whose_clock_is_ahead_are_told(site, tmp_path, capsys):
+    make_bag(tmp_path / 'bag', Plan(duration_s=2.4, stamp_jump=(1.2, 3.0)))
+    argv = command(site, tmp_path / 'out', '--no-full')
+    argv[1] = str(tmp_path / 'bag')
+    assert main(argv) == 1
+    assert "tiny: observation refused: camera 'top': stamped N ms in the future" in capsys.readouterr().err
 
 
 def test_a_bag_that_does_not_fit_names_every_difference(site, tmp_path, capsys):

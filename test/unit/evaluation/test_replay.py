@@ -179,7 +179,19 @@ def test_unreadable_messages_are_counted_and_the_rest_goes_on(tmp_path, policy):
         record = run(bag, policy, full_sampling=False)
     assert len(record.ticks) >= 6
     assert sum(record.unreadable.values()) >= 1
-    assert len(record.unreadable) == 1
+    (why,) = record.unreadable
+    assert why.startswith("/top/image_raw: camera 'top'") or why.startswith("camera 'top'")
+    assert '(first at 1700000001.' in why
+
+
+def test_where_two_times_were_recorded_no_chunk_is_made(tmp_path, policy):
+    make_bag(tmp_path / 'bag', Plan(duration_s=3.2, jump=(1.6, -1.0)))
+    with open_bag(tmp_path / 'bag') as bag:
+        record = run(bag, policy, full_sampling=False)
+        (begin, end), *_ = bag.clock.twice
+    ticks = [tick.log_ns for tick in record.ticks]
+    assert any(log_ns < begin for log_ns in ticks) and any(log_ns > end for log_ns in ticks)
+    assert not any(begin <= log_ns <= end for log_ns in ticks)
 
 
 def test_equal_causes_count_together_and_limits_stay():
