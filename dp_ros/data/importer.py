@@ -285,6 +285,8 @@ class _Reading:
             done.skipped.append(
                 f'bag {bag.name!r}, episode {span.index}: {stale} of {taken + stale} observations: {why}'
             )
+        elif count and refused > MOST_REFUSED * (taken + refused):
+            done.notes.append(f'bag {bag.name!r}, episode {span.index}: not {refused} observations: {why}')
         if not count:
             done.skipped.append(
                 f'bag {bag.name!r}, episode {span.index} (from {at(span.start_ns)}): no observation in it'

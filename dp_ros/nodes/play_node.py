@@ -61,6 +61,9 @@ class PlayNode(Node):
         if params.lockstep and (params.loop or not params.checkpoint or not params.binding):
             raise ConfigError('lockstep needs checkpoint and binding, and plays a bag once')
         self.bag = open_bag(Path(params.bag))
+        for topic, info in self.bag.topics.items():
+            if info.problem and info.count:
+                self.get_logger().warning(f'bag {self.bag.name!r}, topic {topic}: left out: {info.problem}')
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
         binding = load_binding(params.binding) if params.binding else None
@@ -69,9 +72,6 @@ class PlayNode(Node):
         # In lockstep nothing may get lost.
         self._outlets = make_outlets(self, self.bag, params.topics.split(), binding, reliable=params.lockstep)
         self.get_logger().info(f'bag {self.bag.name!r}: publishing {list(self._outlets)}')
-        for topic, info in self.bag.topics.items():
-            if info.problem and info.count:
-                self.get_logger().warning(f'bag {self.bag.name!r}, topic {topic}: left out: {info.problem}')
         self._start_ns = self.bag.start_ns + round(params.start_s * 1e9)
         self._stop_ns = self._start_ns + round(params.duration_s * 1e9) if params.duration_s else None
         self._time = BagClock(self._start_ns, params.rate, time.monotonic(), params.paused)

@@ -28,6 +28,8 @@ from dp_ros.observation.observation import Observation
 from dp_ros.observation.stream_buffer import Pushed, StreamBuffer
 
 NAME_MAPS = 16
+# Nothing that is measured is a year old.
+ANOTHER_CLOCK_NS = 365 * 86_400 * 1_000_000_000
 
 
 class ObservationBuffer:
@@ -246,6 +248,8 @@ class ObservationBuffer:
             age = now_ns - (stream.newest_ns or 0)
             if age > limit:
                 hung = f'; {stream.repeats} messages repeated its stamp' if stream.repeats else ''
+                if age > ANOTHER_CLOCK_NS:
+                    hung += '; is one of the two a simulated time (use_sim_time)?'
                 raise StaleObservationError(f'{what}: newest is {_ms(age)} old, limit {_ms(limit)}{hung}')
             if -age > limits.max_future_ns:
                 raise StaleObservationError(

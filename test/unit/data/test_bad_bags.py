@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from bag_maker import (
+    JOINTS,
     START_NS,
     MadeCamera,
     Plan,
@@ -23,6 +24,7 @@ from bag_maker import (
     example_contract,
     make_bag,
 )
+from bag_messages import trajectory_message
 
 from dp_ros.data.episode_file import read_episode
 from dp_ros.data.importer import ImportSettings, import_bag
@@ -77,6 +79,15 @@ def edit_metadata(path, **changes):
     data = yaml.safe_load(file.read_text())
     data['rosbag2_bagfile_information'] |= changes
     file.write_text(yaml.safe_dump(data))
+
+
+def late_commands():
+    """The second half of what the plan commands."""
+    topic, kind = PLAN.commands[0].topic, PLAN.commands[0].type
+    return [
+        (topic, kind, log_ns, trajectory_message(JOINTS, log_ns, [0, 50_000_000], np.zeros((2, 3))))
+        for log_ns in range(START_NS + 1_400_000_000, START_NS + 2_400_000_000, 100_000_000)
+    ]
 
 
 BAGS = {
@@ -164,6 +175,16 @@ BAGS = {
         made(stamp_jump=(1.2, 3.0)),
         (r"episode 0: \d+ of 7\d observations: camera 'top': stamped 29\d\d ms in the future.*, first at 170",),
         left=1,
+    ),
+    'simulated_stamps': Bad(
+        made(stamp_jump=(0.0, -1.7e9)),
+        (r"no observation in it: camera 'top': newest is 17\d+ ms old.*is one of the two a simulated time",),
+    ),
+    'commands_begin_late': Bad(
+        lambda path: make_bag(path, replace(PLAN, commands=(), extra=late_commands())),
+        (r"bag 'bag', episode 0: not 4\d observations: before the first or after the last command, first at 17",),
+        left=1,
+        skipped=False,
     ),
     'no_messages': Bad(made(duration_s=0.0), (r"bag 'bag': no message in it",)),
     'no_commands': Bad(made(commands=()), (r'topic /arm_controller/joint_trajectory \(\S+\) is not in the bag',)),
