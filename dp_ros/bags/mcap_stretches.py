@@ -3,6 +3,7 @@
 
 """The parts of an MCAP file that hold messages: chunks, and messages outside of chunks."""
 
+import os
 import struct
 from array import array
 from collections import Counter
@@ -162,12 +163,18 @@ class Chunk:
 
     def times(self) -> dict[int, Stamps]:
         """Log times by channel: from the index behind the chunk, or else from the chunk itself."""
-        return self._indexed_times() or by_channel(self.order())
+        found = self._indexed_times()
+        if not found:
+            self._problems.unindexed = True
+            found = by_channel(self.order())
+        return found
 
     def _indexed_times(self) -> dict[int, Stamps]:
         """From the index that a writer may put behind a chunk; empty where it is missing or not whole."""
         out: dict[int, Stamps] = {}
         with self._path.open('rb') as file:
+            if hasattr(os, 'posix_fadvise'):  # what lies behind is the next chunk, which nobody asked for
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
             file.seek(self._offset + self._length)
             while len(head := file.read(HEAD.size)) == HEAD.size:
                 op, length = HEAD.unpack(head)

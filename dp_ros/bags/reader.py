@@ -90,7 +90,6 @@ class Bag:
         topics: what it carries, by name.
         custom_data: what its recorder wrote into the metadata.
         distribution: the ROS distribution that recorded it; empty if it does not say.
-        indexed: whether opening it took no more than an index; False: it was read through.
         problems: what is wrong with it. Damage inside is found when it is read, so that the list may grow. Topics that
             cannot be read are not among them.
         clock: where the recorder's clock was set back; complete once the messages concerned are read.
@@ -102,7 +101,6 @@ class Bag:
         self.name, self.problems = files.name, files.problems
         self.storage, self.custom_data = files.storage, files.custom_data
         self.distribution, self.compression = files.distribution, files.compression
-        self.indexed = files.indexed
         written = [file for file in files.opened if file.stretches]
         self.start_ns = min((file.start_ns for file in written), default=0)
         self.end_ns = max((file.end_ns for file in written), default=0)
@@ -164,6 +162,11 @@ class Bag:
             for channel, stamps in stretch.times().items():
                 if channel in channels:
                     yield channels[channel].topic, stamps
+
+    @property
+    def indexed(self) -> bool:
+        """Whether an index was enough so far; False: at least a part had to be read to learn what is in it."""
+        return self._files.indexed and not self.problems.unindexed
 
     @property
     def disk_bytes(self) -> int:

@@ -54,9 +54,11 @@ class Problems(list[str]):
 
     Attributes:
         disordered: whether a stretch was found in which the clock was set back.
+        unindexed: whether messages had to be read to learn their times.
     """
 
     disordered = False
+    unindexed = False
 
     def add(self, problem: str) -> None:
         """Note a problem, unless it is known."""

@@ -103,7 +103,7 @@ class TimeStatistics:
 
 
 class TopicRates:
-    """Statistics of all topics of a stretch of messages that are given one by one, such as an episode."""
+    """Statistics of all topics of a stretch of messages, such as an episode, that are given in small pieces."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, array[int]] = {}
@@ -115,6 +115,13 @@ class TopicRates:
         if waiting is None:
             waiting = self._waiting[topic] = array('q')
         waiting.append(log_ns)
+        if len(waiting) >= BLOCK:
+            self._count(topic)
+
+    def add_block(self, topic: str, times_ns: Stamps) -> None:
+        """Take many messages of a topic at once."""
+        waiting = self._waiting.setdefault(topic, array('q'))
+        waiting.frombytes(np.ascontiguousarray(times_ns, np.int64).tobytes())
         if len(waiting) >= BLOCK:
             self._count(topic)
 

@@ -4,9 +4,9 @@
 """Names of topics: relative in a binding, absolute in a bag."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from dp_ros.bags.jpeg import COMPRESSED_SUFFIX, COMPRESSED_TYPE
+from dp_ros.bags.jpeg import COMPRESSED_SUFFIX, COMPRESSED_TYPE, IMAGE_TYPE
 from dp_ros.errors import BagError, MismatchError
 
 if TYPE_CHECKING:
@@ -22,6 +22,31 @@ def absolute(topic: str, namespace: str = '') -> str:
         return topic
     outer = namespace.strip('/')
     return f'/{outer}/{topic}' if outer else f'/{topic}'
+
+
+class Place(NamedTuple):
+    """Where a bag holds a topic, and of which type; or why it cannot be had from it."""
+
+    topic: str
+    type: str
+    problem: str = ''
+
+
+def locate(bag: 'Bag', topic: str, kind: str, namespace: str = '') -> Place:
+    """Where a bag holds one topic of a binding, see :func:`located`."""
+    name, wanted = absolute(topic, namespace), kind
+    info = bag.topics.get(name)
+    if info is None and kind == IMAGE_TYPE and name + COMPRESSED_SUFFIX in bag.topics:
+        name, wanted = name + COMPRESSED_SUFFIX, COMPRESSED_TYPE
+        info = bag.topics[name]
+    if info is None:
+        others = [t for t, other in bag.topics.items() if other.type == kind]
+        problem = f'topic {name} ({kind}) is not in the bag; of that type it has {others}'
+    elif info.type != wanted:
+        problem = f'topic {name} is {wanted} in the binding, {info.type} in the bag'
+    else:
+        problem = info.problem and f'topic {name}: {info.problem}'
+    return Place(name, wanted, problem)
 
 
 def located(bag: 'Bag', wanted: Mapping[str, str], namespace: str = '') -> dict[str, str]:
@@ -43,22 +68,11 @@ def located(bag: 'Bag', wanted: Mapping[str, str], namespace: str = '') -> dict[
         raise BagError(f'bag {bag.name!r}: no message in it' + ''.join(f'; {p}' for p in bag.problems))
     found, differences = {}, []
     for topic, kind in wanted.items():
-        name = absolute(topic, namespace)
-        info = bag.topics.get(name)
-        if info is None and kind == 'sensor_msgs/msg/Image':
-            name, kind = name + COMPRESSED_SUFFIX, COMPRESSED_TYPE
-            info = bag.topics.get(name)
-        if info is None:
-            others = [t for t, other in bag.topics.items() if other.type == wanted[topic]]
-            differences.append(
-                f'topic {absolute(topic, namespace)} ({wanted[topic]}) is not in the bag; of that type it has {others}'
-            )
-        elif info.type != kind:
-            differences.append(f'topic {name} is {kind} in the binding, {info.type} in the bag')
-        elif info.problem:
-            differences.append(f'topic {name}: {info.problem}')
+        place = locate(bag, topic, kind, namespace)
+        if place.problem:
+            differences.append(place.problem)
         else:
-            found[name] = topic
+            found[place.topic] = topic
     if differences:
         # What was lost may be why a topic is missing.
         differences += bag.problems

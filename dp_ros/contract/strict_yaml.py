@@ -21,13 +21,21 @@ def load_strict_yaml(path: Path) -> Any:
     """
     try:
         text = Path(path).read_text(encoding='utf-8')
-        return yaml.load(text, _Loader)
     except OSError as error:
         raise ConfigError(f'{path}: cannot be read: {error.strerror}') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f'{path}: not valid YAML: {error}') from error
+    return parse_strict_yaml(text, str(path))
+
+
+def parse_strict_yaml(text: str, where: str) -> Any:
+    """The same of a text; ``where`` is what the message calls it."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f'{where}: not valid YAML: {error}') from error
     except ConfigError as error:
-        raise ConfigError(f'{path}: {error}') from error
+        raise ConfigError(f'{where}: {error}') from error
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML carries no types

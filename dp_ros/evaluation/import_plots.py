@@ -52,7 +52,7 @@ def range_bar(joint: dict[str, Any]) -> dict[str, Any]:
     """Where the ranges of a joint lie, in percent of a bar: ``limits``, ``commanded``, ``measured`` as (left, width).
 
     Args:
-        joint: as :meth:`dp_ros.evaluation.import_summary.JointSummary.figures` says it.
+        joint: as :meth:`dp_ros.evaluation.data_summary.JointSummary.figures` says it.
     """
     ranges = {which: (joint[which]['min'], joint[which]['max']) for which in ('commanded', 'measured')}
     if joint['limits']:

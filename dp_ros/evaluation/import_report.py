@@ -17,8 +17,8 @@ from dp_ros.data.episode_sketch import Pair, pairs, sketch_of
 from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.data.importer import ImportedBag
 from dp_ros.errors import StoreError
+from dp_ros.evaluation.data_summary import MOST_PICTURED, MOST_ROWS, DataSummary, stream_figures
 from dp_ros.evaluation.import_plots import histogram, range_bar
-from dp_ros.evaluation.import_summary import MOST_PICTURED, MOST_ROWS, ImportSummary, stream_figures
 from dp_ros.evaluation.pages import render_page
 from dp_ros.whole_file import whole_file
 
@@ -44,7 +44,7 @@ class ImportReport:
         both = path.suffix not in ('.json', '.html')
         self.data_path = path / DATA if both else path if path.suffix == '.json' else None
         self.page_path = path / PAGE if both else path if path.suffix == '.html' else None
-        self.summary = ImportSummary(contract)
+        self.summary = DataSummary(contract)
         self._contract, self._provenance = contract, dict(provenance)
         # The bags as they will stand in the JSON.
         self._temporary = tempfile.TemporaryDirectory(prefix='dp_ros_report_')

@@ -46,6 +46,7 @@ def test_the_index_is_used_and_not_needed(tmp_path):
     damage_chunk(tmp_path / 'bag', 2)
     with open_bag(tmp_path / 'bag') as bag:
         assert times_of(bag) == whole
+        assert bag.indexed
         assert not bag.problems
     make_bag(tmp_path / 'bare', Plan())
     file = storage_file(tmp_path / 'bare')
@@ -56,7 +57,9 @@ def test_the_index_is_used_and_not_needed(tmp_path):
         data[place] = 0x0E  # a record that readers pass over
     file.write_bytes(data)
     with open_bag(tmp_path / 'bare') as bag:
+        assert bag.indexed
         assert times_of(bag) == whole
+        assert not bag.indexed
     # An index that says what cannot be is none.
     place = places[0] + HEAD.size + 6
     for at in places:

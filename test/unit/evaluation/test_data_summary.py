@@ -10,7 +10,7 @@ from bag_maker import example_contract
 from dp_ros.bags.time_statistics import TimeStatistics
 from dp_ros.data.episode import Episode
 from dp_ros.data.episode_facts import episode_facts, statistics
-from dp_ros.evaluation.import_summary import MOST_EXAMPLES, MOST_PICTURED, MOST_ROWS, ImportSummary, Moments
+from dp_ros.evaluation.data_summary import MOST_EXAMPLES, MOST_PICTURED, MOST_ROWS, DataSummary, Moments
 
 CONTRACT = example_contract()
 BOUNDS = {'left_j1': (-0.3, 0.3), 'left_j2': (-3.0, 3.0), 'left_finger': (-0.1, 0.1)}
@@ -52,7 +52,7 @@ def test_moments_of_parts_are_those_of_the_whole():
 
 
 def test_a_plain_episode_shows_nothing_odd():
-    summary = ImportSummary(CONTRACT)
+    summary = DataSummary(CONTRACT)
     summary.add('bag 0', facts_of())
     assert summary.findings() == []
     assert summary.odd == 0
@@ -73,7 +73,7 @@ def test_a_plain_episode_shows_nothing_odd():
     ],
 )
 def test_what_is_odd_is_told(change, told):
-    summary = ImportSummary(CONTRACT)
+    summary = DataSummary(CONTRACT)
     summary.add('bag 0', facts_of())
     summary.add('bag 1', facts_of(**change))
     found = [finding for finding in summary.findings() if told in finding.what]
@@ -82,7 +82,7 @@ def test_what_is_odd_is_told(change, told):
 
 
 def test_a_slow_sensor_is_told_and_a_slow_command_is_not():
-    summary, slow = ImportSummary(CONTRACT), TimeStatistics()
+    summary, slow = DataSummary(CONTRACT), TimeStatistics()
     slow.add(np.arange(50) * 100_000_000)
     summary.add_streams({'/camera': ('top', slow), '/command': ('command', slow)})
     assert [f.what for f in summary.findings()] == ['/camera (top) comes less often than the period, 20 Hz']
@@ -90,7 +90,7 @@ def test_a_slow_sensor_is_told_and_a_slow_command_is_not():
 
 
 def test_of_many_episodes_few_are_kept():
-    summary = ImportSummary(CONTRACT)
+    summary = DataSummary(CONTRACT)
     plain, odd = facts_of(), facts_of(still_s=1.5)
     for i in range(600):
         summary.add(f'bag {i}', odd if i % 2 else plain)

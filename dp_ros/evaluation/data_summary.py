@@ -1,7 +1,7 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the episodes of many bags have in common, and what is odd about them; of many episodes few are kept."""
+"""What many episodes have in common, and what is odd about them; few of them are kept."""
 
 from array import array
 from collections import Counter
@@ -121,7 +121,7 @@ class Finding:
         }
 
 
-class ImportSummary:
+class DataSummary:
     """Takes the facts of episodes one after the other.
 
     Attributes:
