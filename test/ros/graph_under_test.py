@@ -28,6 +28,7 @@ class Graph:
     def __init__(self, domain, logs):
         self.domain = domain
         self._started = []
+        self._clients = {}
         self.fleet = Fleet(logs, local_environment(domain))
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain)
@@ -85,11 +86,9 @@ class Graph:
 
     def call(self, kind, service, **request):
         """Call a service and return its response."""
-        client = self.node.create_client(kind, service)
-        self.until(client.service_is_ready, what=f'service {service}')
+        client = self._client(kind, service)
         future = client.call_async(kind.Request(**request))
         self.until(future.done, what=f'an answer of {service}')
-        self.node.destroy_client(client)
         return future.result()
 
     def engage(self, wanted=True):
@@ -104,12 +103,30 @@ class Graph:
         return self.call(ChangeState, f'/{node}/change_state', transition=request.transition).success
 
     def lifecycle(self, node):
-        return self.call(GetState, f'/{node}/get_state').current_state.label
+        """Label of a node's state, asked until it answers."""
+        client = self._client(GetState, f'/{node}/get_state')
+        for _ in range(30):
+            future, end = client.call_async(GetState.Request()), time.monotonic() + 2.0
+            self.until(lambda f=future, e=end: f.done() or time.monotonic() > e, what='an answer')
+            if future.done():
+                return future.result().current_state.label
+            client.remove_pending_request(future)
+        raise AssertionError(f'no answer of /{node}/get_state\n{self.logs()}')
 
     def active(self, *nodes):
         """Wait until these lifecycle nodes are active."""
         for node in nodes:
             self.until(lambda node=node: self.lifecycle(node) == 'active', 60.0, f'{node} to be active')
+
+    def _client(self, kind, service):
+        """The client of a service, kept: the answer to one that the server has not yet discovered is lost."""
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        client = self._clients[service]
+        if not client.service_is_ready():
+            self.until(client.service_is_ready, what=f'service {service}')
+            self.spin(0.2)
+        return client
 
     def state(self):
         return self.states[-1] if self.states else ''
