@@ -82,6 +82,17 @@ class Embodiment:
         return tuple(j for arm in self.arms for j in arm.all_joints)
 
     @property
+    def displaceable(self) -> tuple[bool, ...]:
+        """Of each of :attr:`joints`, whether the difference of two positions is a motion of its own kind.
+
+        It is for joints of arms in rad or m. A gripper's command may be an effort and its measurement a width, and a
+        rotation is no difference of columns.
+        """
+        return tuple(
+            joint.unit != '1' and joint is not arm.gripper for arm in self.arms for joint in arm.all_joints
+        )
+
+    @property
     def joint_names(self) -> tuple[str, ...]:
         """Names of :attr:`joints`."""
         return tuple(j.name for j in self.joints)

@@ -108,6 +108,10 @@ class Demonstrations:
             vectors={name: values[index_B] for name, values in self.vectors.items()},
         )
 
+    def labels(self, index_B: Tensor) -> Tensor:
+        """The actions of :meth:`windows` alone, (B, Tp, A) float32."""
+        return self._labels(index_B, self.contract.timing.pred_horizon)[0]
+
     def future(self, index_B: Tensor, steps: int) -> dict[str, Tensor]:
         """What each camera shows ``steps`` anchors later, or at the end of the episode: (B, H, W, 3) uint8."""
         index = index_B.numpy()

@@ -57,6 +57,10 @@ class RollingBuffer:
         sigma_BT = levels.sigma(blank.level_BT)
         return cls(clean_BTP + sigma_BT[..., None] * _noise_like(clean_BTP, generator), levels)
 
+    def plus(self, shift_P: Tensor) -> 'RollingBuffer':
+        """The same buffer after a change of what tokens count from: the noise in them stays what it is."""
+        return RollingBuffer(self.x_BTP + shift_P, self.levels)
+
 
 def advance(
     buffer: RollingBuffer, denoise: Denoise, generator: torch.Generator, evaluations: int = 1

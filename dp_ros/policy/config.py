@@ -19,10 +19,18 @@ T = TypeVar('T')
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionConfig:
-    """Noise range; data are standardised, so sigma_data is 1."""
+    """What is noised, and how far; data are standardised, so sigma_data is 1.
+
+    Attributes:
+        sigma_min, sigma_max: the noise range.
+        relative_actions: action tokens hold how far the arms' joints are to go from the newest measured pose, instead
+            of where to; grippers stay absolute. Finer where motions are short beside the workspace, and what was
+            learned at one place holds at another. Chunks are absolute either way.
+    """
 
     sigma_min: float = 0.02
     sigma_max: float = 5.0
+    relative_actions: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from dp_ros.errors import ConfigError, ContractError, GoalError
 from dp_ros.model.experts import FeedForward
 from dp_ros.model.goals import IMAGE, INSTRUCTION, GoalBatch
 from dp_ros.model.network import Context, Network
-from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.config import DiffusionConfig, PolicyConfig
 from dp_ros.policy.goal import Goal, Instructions
 from dp_ros.policy.normalizer import Normalizer
 
@@ -153,18 +153,27 @@ class Policy:
         image_BHWC = torch.tensor(goal.image)[None].to(self.device)
         return GoalBatch(torch.tensor([IMAGE], device=self.device), image_BHWC=image_BHWC)
 
-    def to_tokens(self, actions: Tensor) -> Tensor:
-        """(..., Tp, A) in SI units to standardised action tokens (..., T, P)."""
-        return fold(self.action.encode(actions), self.config.network.actions_per_token)
+    def origin(self, pose_XA: Tensor) -> Tensor:
+        """Where action tokens count from, (..., A) float64: see :func:`origin`."""
+        return origin(self.contract, self.config.diffusion, pose_XA)
 
-    def to_actions(self, tokens_BTP: Tensor) -> Tensor:
-        """Standardised action tokens (..., T, P) to (..., Tp, A) in SI units, float64 on the CPU."""
-        return self.action.decode(unfold(tokens_BTP.cpu(), self.config.network.actions_per_token))
+    def to_tokens(self, actions: Tensor, origin_A: Tensor) -> Tensor:
+        """(..., Tp, A) in SI units to standardised action tokens (..., T, P) that count from ``origin_A``."""
+        return fold(self.action.encode(actions - origin_A), self.config.network.actions_per_token)
+
+    def to_actions(self, tokens_BTP: Tensor, origin_A: Tensor) -> Tensor:
+        """Standardised action tokens (..., T, P) that count from ``origin_A`` to (..., Tp, A) in SI units, float64."""
+        return origin_A + self.action.decode(unfold(tokens_BTP.cpu(), self.config.network.actions_per_token))
 
     def hold_tokens(self, proprio: np.ndarray) -> Tensor:
         """Action tokens (1, T, P) that hold the newest measured pose over the whole horizon."""
-        pose = torch.tensor(proprio[-1]).double()
-        return self.to_tokens(pose.expand(1, self.contract.timing.pred_horizon, -1)).to(self.device)
+        pose_A = torch.tensor(proprio[-1]).double()
+        held_BTA = pose_A.expand(1, self.contract.timing.pred_horizon, -1)
+        return self.to_tokens(held_BTA, self.origin(pose_A)).to(self.device)
+
+    def moved_tokens(self, by_A: Tensor) -> Tensor:
+        """What to add to action tokens (..., T, P), noisy ones too, whose origin moves by ``by_A``: (P,)."""
+        return -(by_A / self.action.std).float().repeat(self.config.network.actions_per_token).to(self.device)
 
     def _check(
         self,
@@ -191,6 +200,16 @@ def fold(actions: Tensor, per_token: int) -> Tensor:
 def unfold(tokens: Tensor, per_token: int) -> Tensor:
     """The inverse of :func:`fold`."""
     return tokens.unflatten(-1, (per_token, -1)).flatten(-3, -2)
+
+
+def origin(contract: Contract, diffusion: DiffusionConfig, pose_XA: Tensor) -> Tensor:
+    """Where action tokens count from when the measured pose is (..., A): (..., A) float64.
+
+    The pose itself for the joints of arms where the policy has relative actions, else 0.
+    """
+    if not diffusion.relative_actions:
+        return torch.zeros(pose_XA.shape, dtype=torch.float64)
+    return pose_XA.double() * torch.tensor(contract.embodiment.displaceable, dtype=torch.float64)
 
 
 def noise_levels(contract: Contract, config: PolicyConfig) -> NoiseLevels:

@@ -122,7 +122,7 @@ class Controller(ABC):
         tokens_BTP = self._denoise(context, observation)
         self._synchronise()
         denoised = time.perf_counter()
-        positions = self.policy.to_actions(tokens_BTP)[0].numpy()
+        positions = self.policy.to_actions(tokens_BTP, self._origin(observation))[0].numpy()
         contract = self.policy.contract
         chunk = ActionChunk(
             stamp_ns=observation.stamp_ns,
@@ -140,6 +140,9 @@ class Controller(ABC):
             'decode': 1e3 * (time.perf_counter() - denoised),
         }
         return chunk
+
+    def _origin(self, observation: Observation) -> Tensor:
+        return self.policy.origin(torch.from_numpy(observation.proprio[-1]))
 
     @abstractmethod
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
@@ -219,10 +222,16 @@ class StreamingPolicy(Controller):
         """Begin a new epoch with an empty buffer."""
         super().reset(seed)
         self._buffer = None
+        self._origin_A = torch.zeros(len(self.policy.contract.joint_names), dtype=torch.float64)
 
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
+        origin_A = self._origin(observation)
         if self._buffer is None:
             self._buffer = self._start(context, observation)
+        elif self.policy.config.diffusion.relative_actions:
+            # Exact whatever the noise: it is added to the clean tokens, and so is this.
+            self._buffer = self._buffer.plus(self.policy.moved_tokens(origin_A - self._origin_A))
+        self._origin_A = origin_A
         denoise = self.denoiser(context, 'tick')
         clean_BTP, self._buffer = advance(self._buffer, denoise, self._generator, self.control.evaluations)
         return clean_BTP

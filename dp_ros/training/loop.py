@@ -23,10 +23,10 @@ from dp_ros.diffusion.densities import LevelDensity
 from dp_ros.diffusion.levels import NoiseLevels
 from dp_ros.errors import ConfigError
 from dp_ros.policy.checkpoint import observation_tensors
-from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.config import DiffusionConfig, PolicyConfig
 from dp_ros.policy.goal import Instructions
 from dp_ros.policy.normalizer import Normalizer
-from dp_ros.policy.policy import Policy, build_network, fold, noise_levels
+from dp_ros.policy.policy import Policy, build_network, fold, noise_levels, origin
 from dp_ros.training.distributed import World, world
 from dp_ros.training.experiment import Experiment
 from dp_ros.training.goals import check_aims, draw_aims
@@ -109,10 +109,21 @@ def load_data(experiment: Experiment) -> TrainingData:
         training,
         validation,
         Normalizer.fit(contract, training.proprio[:, -1]),
-        Normalizer.fit(contract, training.actions),
+        Normalizer.fit(contract, action_samples(training, experiment.diffusion)),
         {name: Normalizer.fit_vector(values[:, -1]) for name, values in training.vectors.items()},
         Instructions.embed(texts),
     )
+
+
+def action_samples(data: Demonstrations, diffusion: DiffusionConfig) -> Tensor:
+    """What the actions' normaliser is fitted to, (N, A): of relative actions those of whole chunks."""
+    if not diffusion.relative_actions:
+        return data.actions
+    # Every few anchors: statistics need no more, and a chunk of each would fill the memory.
+    index_B = torch.arange(0, len(data), max(1, len(data) // 20_000))
+    actions_BTA = data.labels(index_B)
+    poses_BA = data.proprio[index_B, -1]
+    return (actions_BTA - origin(data.contract, diffusion, poses_BA)[:, None]).flatten(0, 1)
 
 
 def golden_observation(data: TrainingData) -> dict[str, Tensor]:
@@ -237,7 +248,8 @@ def _step(
     rows = place.slice(config.batch_size)
     chunks = slice(rows.start * config.noise_draws, rows.stop * config.noise_draws)
     windows = data.training.windows(index_B[rows])
-    clean_BTP = fold(data.action.encode(windows.actions), per_token)
+    origin_BA = origin(data.training.contract, experiment.diffusion, windows.proprio[:, -1])
+    clean_BTP = fold(data.action.encode(windows.actions - origin_BA[:, None]), per_token)
     valid_BTP = fold(windows.valid[..., None].expand(windows.actions.shape), per_token)
     total, (tokens, values) = config.batch_size * config.noise_draws, clean_BTP.shape[1:]
     density = LevelDensity(buffer_share=config.buffer_share, independent_share=config.independent_share)

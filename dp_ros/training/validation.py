@@ -19,7 +19,7 @@ def validate(policy: Policy, data: Demonstrations, windows: int = 256) -> dict[s
     index_B = torch.randint(len(data), (min(windows, len(data)),), generator=generator)
     batch = data.windows(index_B)
     per_token, device = policy.config.network.actions_per_token, policy.device
-    clean_BTP = fold(policy.action.encode(batch.actions), per_token).to(device)
+    clean_BTP = policy.to_tokens(batch.actions, policy.origin(batch.proprio[:, -1:])).to(device)
     valid_BTP = fold(batch.valid[..., None].expand(batch.actions.shape), per_token).to(device)
     goal_BD = None
     if policy.network.goals is not None and data.goals is not None:

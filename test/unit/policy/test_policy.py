@@ -35,7 +35,10 @@ def observation(seed=0, stamp_ns=1_000_000_000):
 
 def test_decode_inverts_encode(policy):
     actions = torch.randn(3, 32, 14, dtype=torch.float64)
-    torch.testing.assert_close(policy.to_actions(policy.to_tokens(actions)), actions, atol=1e-7, rtol=1e-5)
+    origin = policy.origin(torch.randn(14))
+    assert not origin.any(), 'absolute unless an experiment says otherwise'
+    again = policy.to_actions(policy.to_tokens(actions, origin), origin)
+    torch.testing.assert_close(again, actions, atol=1e-7, rtol=1e-5)
     tokens = torch.randn(2, 8, 56)
     torch.testing.assert_close(fold(unfold(tokens, 4), 4), tokens)
 
