@@ -26,6 +26,8 @@ class Windows:
         actions: (B, Tp, A) float32; beyond the episode's end the last command is repeated.
         valid: (B, Tp) bool; False beyond the episode's end, unless the last command is held there.
         vectors: name to (B, To, dim) float32.
+        past: (B, H, A) float32, what was commanded H periods down to one period before; None where not asked for.
+        past_valid: (B, H) bool; False before the episode's first command.
     """
 
     proprio: Tensor
@@ -33,6 +35,8 @@ class Windows:
     actions: Tensor
     valid: Tensor
     vectors: dict[str, Tensor] = field(default_factory=dict)
+    past: Tensor | None = None
+    past_valid: Tensor | None = None
 
 
 class Demonstrations:
@@ -97,15 +101,18 @@ class Demonstrations:
     def __len__(self) -> int:
         return len(self.proprio)
 
-    def windows(self, index_B: Tensor) -> Windows:
-        """Windows whose observation is at the given anchors."""
+    def windows(self, index_B: Tensor, past: int = 0) -> Windows:
+        """Windows whose observation is at the given anchors, with so many actions of the past."""
         actions_BTA, reached_BT = self._labels(index_B, self.contract.timing.pred_horizon)
+        past_BHA, past_BH = self._labels(index_B, past, -past) if past else (None, None)
         return Windows(
             proprio=self.proprio[index_B],
             images={name: self._frames(name, index_B.numpy()) for name in self._images},
             actions=actions_BTA,
             valid=reached_BT | self.hold_after_end,
             vectors={name: values[index_B] for name, values in self.vectors.items()},
+            past=past_BHA,
+            past_valid=past_BH,
         )
 
     def labels(self, index_B: Tensor) -> Tensor:
@@ -126,11 +133,16 @@ class Demonstrations:
             np.take(images[episode], seen_O, axis=0, out=row, mode='clip')
         return torch.from_numpy(out)
 
-    def _labels(self, index_B: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """The commands' curve (B, count, A) from the anchors on, one period apart, and how far it reaches."""
-        wanted_BT = self._anchor_ns[index_B][:, None] + torch.arange(count) * self.contract.timing.period_ns
-        last_B1 = self._last_ns[index_B][:, None]
-        at_BT = wanted_BT.clamp(self._first_ns[index_B][:, None], last_B1)
+    def _labels(self, index_B: Tensor, count: int, first: int = 0) -> tuple[Tensor, Tensor]:
+        """The commands' curve (B, count, A) from the anchors on, one period apart, and where there is a curve.
+
+        ``first`` periods from the anchors on, which are negative for the past. An anchor may lie before the first
+        command, and its label counts; a past before it was never commanded.
+        """
+        steps_T = torch.arange(first, first + count)
+        wanted_BT = self._anchor_ns[index_B][:, None] + steps_T * self.contract.timing.period_ns
+        first_B1, last_B1 = self._first_ns[index_B][:, None], self._last_ns[index_B][:, None]
+        at_BT = wanted_BT.clamp(first_B1, last_B1)
         before_BT = torch.searchsorted(self._command_ns, at_BT, right=True) - 1
         after_BT = (before_BT + 1).clamp(max=len(self._command_ns) - 1)
         before_ns, after_ns = self._command_ns[before_BT], self._command_ns[after_BT]
@@ -138,4 +150,5 @@ class Demonstrations:
         before_BTA, after_BTA = self._commands[before_BT], self._commands[after_BT]
         between_BTA = before_BTA.double() + share_BT1 * (after_BTA.double() - before_BTA.double())
         # On a point the value is the point's own, bit for bit; at the very last one the share is 0 / 0.
-        return torch.where(share_BT1 > 0, between_BTA.float(), before_BTA), wanted_BT <= last_B1
+        there_BT = (wanted_BT <= last_B1) & ((wanted_BT >= first_B1) | (steps_T >= 0))
+        return torch.where(share_BT1 > 0, between_BTA.float(), before_BTA), there_BT

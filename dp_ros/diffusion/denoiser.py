@@ -40,6 +40,10 @@ class Denoiser:
             total.rsqrt(),
         )
 
+    def known(self, clean_BTP: Tensor, sigma: float) -> Tensor:
+        """What F is given of tokens that are known: they count as tokens at ``sigma``, and are not noised."""
+        return self.scales(torch.full((1, 1), sigma))[2].to(clean_BTP) * clean_BTP
+
     def bind(self, network: Callable[..., Tensor], *conditions: object) -> Denoise:
         """The denoiser of one observation: a function of x and sigma alone."""
 

@@ -54,10 +54,10 @@ def evaluation_operations(network: Network, fused: Sequence[int] | None = None) 
             routing, which computes each token's own experts, and the routes.
     """
     config = network.config
-    width, tokens, context = config.width, network.num_tokens, network.num_context
+    width, context = config.width, network.num_context
+    tokens = config.past_tokens + network.num_tokens
     embed_sigma = 2 * network.sigma_embedding.frequencies.numel() * width + width**2
     per_token = network.token_dim * width + embed_sigma + 7 * width**2  # tokens in, noise in, modulation
-    per_token += 2 * width**2 + width * network.token_dim  # head
     attention = 6 * width**2 + 2 * (tokens + context) * width  # own keys and values; the context's are given
     per_token += config.depth * attention
     layers = network.experts()
@@ -70,7 +70,8 @@ def evaluation_operations(network: Network, fused: Sequence[int] | None = None) 
             per_token += sum(layer.weight.numel() for layer in experts.router if isinstance(layer, nn.Linear))
     if layers and fused is None:
         per_token += embed_sigma  # once more, in full precision
-    return 2 * tokens * per_token
+    head = 2 * width**2 + width * network.token_dim
+    return 2 * (tokens * per_token + network.num_tokens * head)
 
 
 @torch.no_grad()

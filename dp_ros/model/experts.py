@@ -37,6 +37,12 @@ class Route:
     index_BTK: Tensor
     weight_BTK: Tensor
 
+    def last(self, tokens: int) -> 'Route':
+        """Of the last tokens alone."""
+        return Route(
+            self.probability_BTE[:, -tokens:], self.index_BTK[:, -tokens:], self.weight_BTK[:, -tokens:]
+        )
+
 
 @dataclass(frozen=True)
 class ExpertSizes:

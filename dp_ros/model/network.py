@@ -22,6 +22,7 @@ from dp_ros.model.embeddings import SigmaEmbedding
 from dp_ros.model.encoders import CameraEncoder, VectorEncoder
 from dp_ros.model.experts import Experts, ExpertSizes, FeedForward, Route
 from dp_ros.model.goals import GoalEncoder
+from dp_ros.model.past import Past, PastTokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class NetworkConfig:
         expert_ratio: hidden units of one expert over width; 0 makes the experts that work on a token together as
             large as the MLP of ``mlp_ratio`` (a SwiGLU has three matrices, the MLP two).
         shared_expert: one more expert that works on every token.
+        past_tokens: K action tokens that were commanded already and precede those that are denoised (past.py).
         goal_film: the goal also modulates what the cameras' trunks look for (FiLM), for tasks that share one picture.
     """
 
@@ -50,14 +52,22 @@ class NetworkConfig:
     experts_active: int = 2
     expert_ratio: float = 0.0
     shared_expert: bool = False
+    past_tokens: int = 0
 
     def __post_init__(self) -> None:
         if self.experts < 0 or self.expert_ratio < 0:
             raise ConfigError(f'network.experts and network.expert_ratio must not be negative, got {self}')
+        if self.past_tokens < 0:
+            raise ConfigError(f'network.past_tokens must not be negative, got {self.past_tokens}')
         if self.experts and not 1 <= self.experts_active <= self.experts:
             raise ConfigError(
                 f'network.experts_active must lie between 1 and experts ({self.experts}), got {self.experts_active}'
             )
+
+    @property
+    def past_actions(self) -> int:
+        """Actions of the past tokens."""
+        return self.past_tokens * self.actions_per_token
 
     @property
     def expert_sizes(self) -> ExpertSizes | None:
@@ -79,12 +89,14 @@ class Context:
         valid_BN: False where a token is padding; None if all are valid.
         summary_BD: masked mean of the tokens through an MLP.
         keys_values: per layer, the cross-attention's keys and values.
+        past: what was commanded before; None for a network without past tokens.
     """
 
     tokens_BND: Tensor
     valid_BN: Tensor | None
     summary_BD: Tensor
     keys_values: tuple[KeyValue, ...]
+    past: Past | None = None
 
     def repeat(self, times: int) -> 'Context':
         """Each row ``times`` times in a row, for several noise draws of one observation."""
@@ -97,6 +109,7 @@ class Context:
             None if self.valid_BN is None else many(self.valid_BN),
             many(self.summary_BD),
             tuple((many(k), many(v)) for k, v in self.keys_values),
+            None if self.past is None else self.past.repeat(times),
         )
 
 
@@ -112,6 +125,7 @@ class Network(nn.Module):
         obs_horizon: To.
         goals: kinds of goals that it takes; the goal's token is the last one of the context.
         vectors: further measured vectors, name to length, in token order.
+        past_sigma: noise level that past tokens carry.
     """
 
     def __init__(
@@ -125,6 +139,7 @@ class Network(nn.Module):
         obs_horizon: int,
         goals: tuple[str, ...] = (),
         vectors: Mapping[str, int] | None = None,
+        past_sigma: float = 0.02,
     ):
         super().__init__()
         if pred_horizon % config.actions_per_token:
@@ -167,6 +182,9 @@ class Network(nn.Module):
         self.goal_films = nn.ModuleDict(
             {name: CameraEncoder.film(width) for name in cameras} if config.goal_film else {}
         )
+        self.past = None
+        if config.past_tokens:
+            self.past = PastTokens(config.past_tokens, self.token_dim, width, past_sigma)
 
     def encode(
         self,
@@ -175,6 +193,7 @@ class Network(nn.Module):
         goal_BD: Tensor | None = None,
         valid_BN: Tensor | None = None,
         vectors: Mapping[str, Tensor] | None = None,
+        past: Past | None = None,
     ) -> Context:
         """Encode one observation per row.
 
@@ -187,7 +206,14 @@ class Network(nn.Module):
             valid_BN: False hides a context token. Order: for each observation step the cameras' tokens, then
                 proprioception and the vectors; the goal last.
             vectors: name to (B, O, dim), normalised.
+            past: what was commanded before, of each observation; None where nothing was yet.
         """
+        if past is not None and self.past is None:
+            raise ValueError('this network was built without past tokens and got some')
+        if self.past is not None and past is None:
+            past = self.past.none(proprio_BOS)
+        if past is not None and goal_BD is not None:
+            past = past.tile(len(goal_BD) // len(proprio_BOS))
         if (goal_BD is None) != (self.goals is None):
             raise ValueError(
                 'this network was built with a goal and got none' if self.goals else 'no goals here'
@@ -223,14 +249,18 @@ class Network(nn.Module):
         if self.goal_summary is not None:
             # The goal is one token of many, and what is to be done depends on it most: it has a way of its own.
             summary_BD = summary_BD + self.goal_summary(goal_BD)
-        return Context(tokens_BND, valid_BN, summary_BD, keys_values)
+        return Context(tokens_BND, valid_BN, summary_BD, keys_values, past)
+
+    def sequence_noise(self, sigma_BT: Tensor) -> Tensor:
+        """Noise levels of all tokens that the blocks see, past ones first, (B, K + T)."""
+        return sigma_BT if self.past is None else self.past.noise(sigma_BT)
 
     def experts(self) -> list[Experts]:
         """Every layer's experts; empty where the layers have an MLP."""
         return [block.mlp for block in self._blocks() if isinstance(block.mlp, Experts)]
 
     def routes(self, sigma_BT: Tensor) -> list[Route]:
-        """Every layer's routes; empty where the layers have an MLP.
+        """Every layer's routes at any noise levels; empty where the layers have an MLP.
 
         In full precision even under autocast: at a router's borders bfloat16 would choose other experts.
         """
@@ -242,7 +272,7 @@ class Network(nn.Module):
             return [layer.route(embedding_BTD) for layer in layers]
 
     def feed_forwards(self, routes: Sequence[Route]) -> tuple[FeedForward, ...]:
-        """What each layer does with its tokens on these routes."""
+        """What each layer does with its tokens on these routes, which are those of :meth:`sequence_noise`."""
         if not routes:
             return tuple(block.mlp for block in self._blocks())
         return tuple(partial(layer, route=route) for layer, route in zip(self.experts(), routes, strict=True))
@@ -265,6 +295,7 @@ class Network(nn.Module):
             feed_forwards: one per layer where they are known already (:meth:`feed_forwards`, route_plan.py); else they
                 follow from sigma.
         """
+        sigma_BT = self.sequence_noise(sigma_BT)
         if feed_forwards is None:
             feed_forwards = self.feed_forwards(self.routes(sigma_BT))
         token_valid_BT = None
@@ -272,6 +303,10 @@ class Network(nn.Module):
             x_BTP = x_BTP.masked_fill(~action_valid_BTP, 0.0)
             token_valid_BT = action_valid_BTP.any(dim=-1)
         x_BTD = self.embed(x_BTP) + self.action_position[: x_BTP.shape[1]]
+        if self.past is not None:
+            assert context.past is not None
+            x_BTD = self.past.join(self.embed(context.past.x_BKP), x_BTD)
+            token_valid_BT = self.past.valid(context.past, token_valid_BT, x_BTP.shape[1])
         condition_BTD = self.sigma_embedding(sigma_BT) + context.summary_BD[:, None]
         condition_BTD = nn.functional.silu(condition_BTD)
         modulation_BTM = self.modulation(condition_BTD)
@@ -279,7 +314,8 @@ class Network(nn.Module):
             self._blocks(), context.keys_values, feed_forwards, strict=True
         ):
             x_BTD = block(x_BTD, modulation_BTM, keys_values, token_valid_BT, context.valid_BN, feed_forward)
-        out_BTP = self.head(x_BTD, condition_BTD)
+        past = self.config.past_tokens
+        out_BTP = self.head(x_BTD[:, past:], condition_BTD[:, past:])
         return out_BTP if action_valid_BTP is None else out_BTP.masked_fill(~action_valid_BTP, 0.0)
 
     def _blocks(self) -> list[Block]:

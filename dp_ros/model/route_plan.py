@@ -59,17 +59,17 @@ class RoutePlan(nn.Module):
 
     @torch.no_grad()
     def _add(self, network: Network, name: str, number: int, sigma_T: Tensor) -> None:
-        device = next(network.parameters()).device
+        sigma_1T = network.sequence_noise(sigma_T[None].to(next(network.parameters()).device))
         sets = []
         for layer, (experts, route) in enumerate(
-            zip(network.experts(), network.routes(sigma_T[None].to(device)), strict=True)
+            zip(network.experts(), network.routes(sigma_1T), strict=True)
         ):
             chosen = tuple(sorted(set(route.index_BTK.flatten().tolist())))
             fused = self.fused[layer]
             assert isinstance(fused, nn.ModuleDict)
             if _key(chosen) not in fused:
                 fused[_key(chosen)] = FusedExperts(experts, chosen)
-            shape = (len(sigma_T), experts.sizes.count)
+            shape = (sigma_1T.shape[1], experts.sizes.count)
             weight_TE = route.weight_BTK.new_zeros(shape).scatter(1, route.index_BTK[0], route.weight_BTK[0])
             weight_TG = weight_TE[:, list(chosen)].repeat_interleave(experts.sizes.hidden, dim=1)
             self.register_buffer(_row(name, number, layer), weight_TG.clone(), persistent=False)

@@ -64,7 +64,8 @@ def save_checkpoint(
         directory: the checkpoint's directory.
         policy: its weights are stored as float16, and the golden sample is made with the rounded weights.
         golden_observation: of one real observation, see :func:`observation_tensors`; with 'goal.instruction' (an
-            embedding) and 'goal.image' (H, W, 3) where the policy takes them.
+            embedding) and 'goal.image' (H, W, 3) where the policy takes them, and with 'past.actions' (H, A) and
+            'past.valid' (H,) where it has past tokens.
         card: Markdown of the model card.
 
     Raises:
@@ -170,7 +171,10 @@ def golden_tokens(policy: Policy, golden: dict[str, Tensor]) -> Tensor:
         blank = RollingBuffer(policy.hold_tokens(proprio), policy.levels)
         sigma_BT = policy.levels.sigma(blank.level_BT)
         x_BTP = blank.x_BTP + sigma_BT[..., None] * golden['noise'].to(policy.device)
-        context = policy.encode(proprio, images, vectors, _golden_goals(policy, golden))
+        past = None
+        if policy.config.network.past_tokens and 'past.actions' in golden:
+            past = golden['past.actions'].numpy(), golden['past.valid'].numpy()
+        context = policy.encode(proprio, images, vectors, _golden_goals(policy, golden), past)
         rows = len(context.summary_BD)
         return policy.denoise(context)(x_BTP.repeat(rows, 1, 1), sigma_BT.repeat(rows, 1)).cpu()
 

@@ -17,7 +17,9 @@ from dp_ros.diffusion.levels import NoiseLevels
 from dp_ros.errors import ConfigError, ContractError, GoalError
 from dp_ros.model.experts import FeedForward
 from dp_ros.model.goals import IMAGE, INSTRUCTION, GoalBatch
-from dp_ros.model.network import Context, Network
+from dp_ros.model.network import Context, Network, NetworkConfig
+from dp_ros.model.past import Past
+from dp_ros.policy.commanded_past import PastActions
 from dp_ros.policy.config import DiffusionConfig, PolicyConfig
 from dp_ros.policy.goal import Goal, Instructions
 from dp_ros.policy.normalizer import Normalizer
@@ -64,6 +66,7 @@ class Policy:
         images: Mapping[str, np.ndarray],
         vectors: Mapping[str, np.ndarray] | None = None,
         goal_RD: Tensor | None = None,
+        past: PastActions | None = None,
     ) -> Context:
         """Encode one observation.
 
@@ -72,6 +75,7 @@ class Policy:
             images: camera name to (To, H, W, 3) uint8.
             vectors: name to (To, dim), SI units; needed where the contract has some.
             goal_RD: from :meth:`goal_tokens`; the context has its rows.
+            past: what was commanded before, for a policy with past tokens; None where nothing was.
 
         Raises:
             ContractError: a field is missing or has another shape.
@@ -84,7 +88,17 @@ class Policy:
             name: normalizer.encode(torch.tensor(vectors[name]))[None].to(self.device)
             for name, normalizer in self.vectors.items()
         }
-        return self.network.encode(state_BOS, pictures, goal_RD, vectors=further)
+        return self.network.encode(
+            state_BOS, pictures, goal_RD, vectors=further, past=self._past(past, proprio)
+        )
+
+    def _past(self, past: PastActions | None, proprio: np.ndarray) -> Past | None:
+        if past is None:
+            return None
+        actions_1HA, valid_1H = (torch.from_numpy(part)[None] for part in past)
+        actions_1HA = actions_1HA - self.origin(torch.tensor(proprio[-1]))
+        tokens = past_tokens(self.config.network, self.config.diffusion, self.action, actions_1HA, valid_1H)
+        return tokens.to(self.device)
 
     def denoise(
         self,
@@ -212,6 +226,19 @@ def origin(contract: Contract, diffusion: DiffusionConfig, pose_XA: Tensor) -> T
     return pose_XA.double() * torch.tensor(contract.embodiment.displaceable, dtype=torch.float64)
 
 
+def past_tokens(
+    network: NetworkConfig,
+    diffusion: DiffusionConfig,
+    action: Normalizer,
+    actions_BHA: Tensor,
+    valid_BH: Tensor,
+) -> Past:
+    """Commanded positions, from where tokens count, as past tokens; one counts if all of its actions were commanded."""
+    clean_BKP = fold(action.encode(actions_BHA), network.actions_per_token)
+    x_BKP = Denoiser(1.0).known(clean_BKP, diffusion.sigma_min)
+    return Past(x_BKP, valid_BH.unflatten(-1, (-1, network.actions_per_token)).all(dim=-1))
+
+
 def noise_levels(contract: Contract, config: PolicyConfig) -> NoiseLevels:
     """The levels that follow from a contract's horizons and a configured noise range.
 
@@ -241,4 +268,5 @@ def build_network(contract: Contract, config: PolicyConfig) -> Network:
         obs_horizon=contract.timing.obs_horizon,
         goals=contract.goals,
         vectors={v.name: v.dim for v in contract.vectors},
+        past_sigma=config.diffusion.sigma_min,
     )

@@ -19,6 +19,7 @@ from dp_ros.errors import GoalError
 from dp_ros.model.network import Context
 from dp_ros.model.route_plan import RoutePlan
 from dp_ros.observation.observation import Observation
+from dp_ros.policy.commanded_past import CommandedPast
 from dp_ros.policy.config import ControlConfig
 from dp_ros.policy.goal import Goal
 from dp_ros.policy.policy import Policy
@@ -43,6 +44,7 @@ class Controller(ABC):
         self.seq = 0
         self.stage_ms: dict[str, float] = {}
         self._generator = torch.Generator()
+        self._past = CommandedPast(policy.config.network.past_actions, policy.contract.timing.period_ns)
         self.plan = RoutePlan(policy.network, self._schedules()) if policy.network.experts() else None
         if control.guidance != 1.0 or control.goal_free:
             if not policy.contract.goals:
@@ -64,6 +66,7 @@ class Controller(ABC):
             self.seed, self.epoch = seed, 0
         self.epoch += 1
         self.seq = 0
+        self._past.forget()
         # Not the built-in hash(): it differs between processes for some types and this must not.
         self._generator.manual_seed((self.seed * 1_000_003 + self.epoch) % (1 << 63))
 
@@ -115,7 +118,11 @@ class Controller(ABC):
             raise self.no_goal()
         start = time.perf_counter()
         context = self.policy.encode(
-            observation.proprio, observation.images, observation.vectors, self._goal_RD
+            observation.proprio,
+            observation.images,
+            observation.vectors,
+            self._goal_RD,
+            self._past.before(observation.stamp_ns),
         )
         self._synchronise()
         encoded = time.perf_counter()
@@ -134,6 +141,7 @@ class Controller(ABC):
             seq=self.seq,
         )
         self.seq += 1
+        self._past.follow(chunk)
         self.stage_ms = {
             'encode': 1e3 * (encoded - start),
             'network': 1e3 * (denoised - encoded),

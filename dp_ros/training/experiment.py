@@ -33,6 +33,8 @@ class TrainingConfig:
         goal_dropout: share of samples whose goal is the learned null, each drawn on its own; with 0 the policy can
             neither run without a goal nor be guided.
         goal_image_share: share of the goal image among samples whose episode has an instruction as well.
+        past_dropout: share of samples that know only a part of their past, or nothing (past.py); without past tokens
+            there is none.
         labelled_share: share of the episodes of each task that keep their instruction, at least one.
         alignment: weight of the contrastive alignment of instructions and goal images (heads.py).
         foresight: weight of predicting hidden patches of a later picture (heads.py).
@@ -57,6 +59,7 @@ class TrainingConfig:
     ema_decay: float = 0.999
     goal_dropout: float = 0.1
     goal_image_share: float = 0.5
+    past_dropout: float = 0.2
     labelled_share: float = 1.0
     alignment: float = 0.0
     foresight: float = 0.0
@@ -90,6 +93,7 @@ class TrainingConfig:
             'independent_share',
             'goal_dropout',
             'goal_image_share',
+            'past_dropout',
             'labelled_share',
         ):
             if not 0.0 <= getattr(self, key) <= 1.0:

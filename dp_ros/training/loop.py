@@ -32,6 +32,7 @@ from dp_ros.training.experiment import Experiment
 from dp_ros.training.goals import check_aims, draw_aims
 from dp_ros.training.loss import Terms, TrainingLoss, draw_batch
 from dp_ros.training.optimiser import learning_rate, make_optimiser, update_average
+from dp_ros.training.past import draw_past
 from dp_ros.training.snapshot import load_snapshot, save_snapshot
 from dp_ros.training.validation import validate
 
@@ -48,7 +49,7 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What training and validation read, and the statistics of the training part."""
+    """What training and validation read, the statistics of the training part, and how much past a window has."""
 
     training: Demonstrations
     validation: Demonstrations
@@ -56,6 +57,7 @@ class TrainingData:
     action: Normalizer
     vectors: dict[str, Normalizer]
     instructions: Instructions
+    past_actions: int = 0
 
     def encode_vectors(self, vectors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Standardised."""
@@ -112,6 +114,7 @@ def load_data(experiment: Experiment) -> TrainingData:
         Normalizer.fit(contract, action_samples(training, experiment.diffusion)),
         {name: Normalizer.fit_vector(values[:, -1]) for name, values in training.vectors.items()},
         Instructions.embed(texts),
+        experiment.network.past_actions,
     )
 
 
@@ -129,12 +132,14 @@ def action_samples(data: Demonstrations, diffusion: DiffusionConfig) -> Tensor:
 def golden_observation(data: TrainingData) -> dict[str, Tensor]:
     """The observation in the middle of the first held-out episode, as a checkpoint stores it."""
     middle = (data.validation.lengths[0] - 1) // 2
-    window = data.validation.windows(torch.tensor([middle]))
+    window = data.validation.windows(torch.tensor([middle]), data.past_actions)
     golden = observation_tensors(
         window.proprio[0],
         {name: frames[0] for name, frames in window.images.items()},
         {name: values[0] for name, values in window.vectors.items()},
     )
+    if window.past is not None and window.past_valid is not None:
+        golden |= {'past.actions': window.past[0], 'past.valid': window.past_valid[0]}
     if 'instruction' in data.training.contract.goals:
         golden['goal.instruction'] = data.instructions.vectors_MG[0]
     if data.validation.goals is not None:
@@ -247,7 +252,7 @@ def _step(
     index_B, generator = draw_batch(config.seed, step, len(data.training), config.batch_size)
     rows = place.slice(config.batch_size)
     chunks = slice(rows.start * config.noise_draws, rows.stop * config.noise_draws)
-    windows = data.training.windows(index_B[rows])
+    windows = data.training.windows(index_B[rows], data.past_actions)
     origin_BA = origin(data.training.contract, experiment.diffusion, windows.proprio[:, -1])
     clean_BTP = fold(data.action.encode(windows.actions - origin_BA[:, None]), per_token)
     valid_BTP = fold(windows.valid[..., None].expand(windows.actions.shape), per_token)
@@ -256,6 +261,7 @@ def _step(
     level_RT = density.levels(total, tokens, levels, generator)
     noise_RTP = torch.randn(total, tokens, values, generator=generator)
     aims = draw_aims(data.training, text_MG, config, index_B, rows, generator)
+    past = draw_past(experiment, data.action, windows, origin_BA, rows, generator)
     for group in optimiser.param_groups:
         group['lr'] = learning_rate(step, config)
 
@@ -272,6 +278,7 @@ def _step(
             move(levels.sigma(level_RT[chunks])),
             move(noise_RTP[chunks]),
             aims.to(place.device),
+            None if past is None else past.to(place.device),
         )
     loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
     optimiser.zero_grad(set_to_none=True)

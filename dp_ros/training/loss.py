@@ -15,6 +15,7 @@ from dp_ros.diffusion.denoiser import Denoiser
 from dp_ros.model.experts import Route, load, load_balance
 from dp_ros.model.goals import IMAGE, INSTRUCTION
 from dp_ros.model.network import Network
+from dp_ros.model.past import Past
 from dp_ros.training.experiment import TrainingConfig
 from dp_ros.training.goals import Aims
 from dp_ros.training.heads import AlignmentHead, ForesightHead
@@ -52,15 +53,16 @@ class TrainingLoss(nn.Module):
         sigma_RT: Tensor,
         noise_RTP: Tensor,
         aims: Aims,
+        past: Past | None = None,
     ) -> Terms:
         """Terms of R noised chunks: R = B times the noise draws, row r belongs to observation r // draws."""
         draws = len(sigma_RT) // len(proprio_BOS)
         goal_BD = None
         if self.network.goals is not None and aims.goals is not None:
             goal_BD = self.network.goals(aims.goals)
-        observed = self.network.encode(proprio_BOS, images, goal_BD, vectors=vectors)
+        observed = self.network.encode(proprio_BOS, images, goal_BD, vectors=vectors, past=past)
         context = observed.repeat(draws)
-        routes = self.network.routes(sigma_RT)
+        routes = self.network.routes(self.network.sequence_noise(sigma_RT))
         loss_R = self.denoiser.loss(
             partial(self.network, feed_forwards=self.network.feed_forwards(routes)),
             clean_BTP.repeat_interleave(draws, dim=0),
@@ -71,7 +73,9 @@ class TrainingLoss(nn.Module):
         )
         terms: Terms = {'denoising': (1.0, loss_R.mean())}
         if routes:
-            terms['load_balance'] = (self.config.load_balance, balance(routes))
+            # The level of past tokens is always the same: it is no load to spread.
+            denoised = [route.last(sigma_RT.shape[1]) for route in routes]
+            terms['load_balance'] = (self.config.load_balance, balance(denoised))
         if 'alignment' in self.heads:
             terms['alignment'] = (self.config.alignment, self._alignment(aims))
         if 'foresight' in self.heads:

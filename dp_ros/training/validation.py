@@ -8,7 +8,7 @@ import torch
 from dp_ros.data.demonstrations import Demonstrations
 from dp_ros.diffusion.densities import LevelDensity
 from dp_ros.model.accounting import loads, mixture_weights
-from dp_ros.policy.policy import Policy, fold, unfold
+from dp_ros.policy.policy import Policy, fold, past_tokens, unfold
 from dp_ros.training.goals import Aims, goal_batch
 
 
@@ -17,7 +17,7 @@ def validate(policy: Policy, data: Demonstrations, windows: int = 256) -> dict[s
     """Denoising loss at the buffer's levels and at shared levels, and the error of a guess from pure noise."""
     generator = torch.Generator().manual_seed(0)
     index_B = torch.randint(len(data), (min(windows, len(data)),), generator=generator)
-    batch = data.windows(index_B)
+    batch = data.windows(index_B, policy.config.network.past_actions)
     per_token, device = policy.config.network.actions_per_token, policy.device
     clean_BTP = policy.to_tokens(batch.actions, policy.origin(batch.proprio[:, -1:])).to(device)
     valid_BTP = fold(batch.valid[..., None].expand(batch.actions.shape), per_token).to(device)
@@ -26,11 +26,17 @@ def validate(policy: Policy, data: Demonstrations, windows: int = 256) -> dict[s
         drawn = data.goals.draw(data.episode[index_B.numpy()], generator, image_share=0.5, dropout=0.0)
         goals = goal_batch(data, index_B, drawn, policy.instructions.rows(data.goals.texts))
         goal_BD = policy.network.goals(Aims(goals).to(device).goals)
+    past = None
+    if batch.past is not None and batch.past_valid is not None:
+        config = policy.config
+        past_BHA = batch.past - policy.origin(batch.proprio[:, -1:])
+        past = past_tokens(config.network, config.diffusion, policy.action, past_BHA, batch.past_valid)
     context = policy.network.encode(
         policy.proprio.encode(batch.proprio).to(device),
         {k: v.to(device) for k, v in batch.images.items()},
         goal_BD,
         vectors={k: policy.vectors[k].encode(v).to(device) for k, v in batch.vectors.items()},
+        past=None if past is None else past.to(device),
     )
     noise_BTP = torch.randn(clean_BTP.shape, generator=generator).to(device)
     figures = {}

@@ -59,6 +59,11 @@ def test_operations_live_and_fused_equal_what_is_counted(config):
         assert evaluation_operations(network, fused) < evaluation_operations(network)
 
 
+def test_past_tokens_are_counted_as_what_they_compute():
+    network, sigma = make(replace(CONFIG, past_tokens=3)), torch.logspace(-1.5, 0.5, 8)
+    assert evaluation_operations(network) == counted(network, sigma) > evaluation_operations(make(CONFIG))
+
+
 def test_active_parameters_are_those_that_a_token_touches():
     network = make(replace(CONFIG, depth=1))
     with torch.no_grad():  # no closed gates, which stop gradients

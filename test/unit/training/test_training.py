@@ -60,10 +60,12 @@ def experiment(tmp_path_factory):
 
 @pytest.fixture(params=['mlp', 'experts'])
 def either(experiment, request):
-    """The experiment with the MLP, and with experts whose loads weigh in enough to be seen."""
+    """The experiment with the MLP, and with past tokens and experts whose loads weigh in enough to be seen."""
     if request.param == 'mlp':
         return experiment
-    text = experiment.read_text().replace('camera_tokens: 2}', 'camera_tokens: 2, experts: 3}')
+    text = experiment.read_text().replace(
+        'camera_tokens: 2}', 'camera_tokens: 2, experts: 3, past_tokens: 2}'
+    )
     path = experiment.with_name('experts.yaml')
     path.write_text(text.replace('steps: 12', 'load_balance: 0.5, steps: 12'))
     return path
