@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dp_ros.errors import ConfigError
 from dp_ros.evaluation.closed_loop import MS, Motion
+from dp_ros.evaluation.disturbance import Disturbance
 from dp_ros.evaluation.goals import GOAL_CHOICES, GoalChoice
 from dp_ros.evaluation.grid_video import write_grid_video
 from dp_ros.evaluation.record import EpisodeRecord, RunRecord
@@ -57,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='known',
         help='instructions in words that demonstrations use, or in words that none uses',
     )
+    disturb = parser.add_argument_group('disturbance (test tasks that have one)')
+    disturb.add_argument(
+        '--disturb', action='store_true', help='move the object once, at a moment that follows from the seed'
+    )
+    disturb.add_argument(
+        '--disturb-at', type=float, metavar='S', help='move it so many seconds after the beginning'
+    )
     parser.add_argument('--noise-seed', type=int, default=0)
     parser.add_argument('--freeze-ms', type=int, help="the plan's frozen stretch")
     parser.add_argument('--soft-start-ms', type=int, help='ramp at the start of an episode')
@@ -74,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     changes = {k: getattr(args, k) for k in names if getattr(args, k) is not None}
     if args.goal == 'none' and policy.contract.goals:
         changes['goal_free'] = True
+    disturbed = args.disturb or args.disturb_at is not None
     motion = Motion()
     if args.freeze_ms is not None:
         motion = replace(motion, freeze_ns=args.freeze_ms * MS)
@@ -88,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
         frame_every=4 if args.video else 0,
         goal=GoalChoice(args.goal, args.instruction),
         phrasing=args.phrasing,
+        disturbance=Disturbance(at_s=args.disturb_at) if disturbed else None,
     )
     tasks = suite_tasks(settings.task)
     if args.video and not policy.contract.cameras:
@@ -123,6 +133,14 @@ def run(args: argparse.Namespace) -> int:
         print(f'{task:45s} {rates["success_rate"]:.3f} [{low:.3f}, {high:.3f}]')
     if 'tasks' in figures:
         print(f'average over {len(tasks)} tasks {figures["average_success_rate"]:.3f}')
+    if 'recovery' in figures:
+        found = figures['recovery']
+        low, high = found['interval']
+        rate = found['recovered'] / max(1, found['moved'])
+        print(
+            f'object moved in {found["moved"]} episodes, recovered {found["recovered"]} '
+            f'({rate:.3f} [{low:.3f}, {high:.3f}]), after p50 {found["seconds"]["p50"]:.2f} s'
+        )
     low, high = figures['success_interval']
     strict_low, strict_high = figures['strict_success_interval']
     print(

@@ -17,6 +17,7 @@ from dp_ros.action.limits import MotionLimits
 from dp_ros.action.plan import CommittedPlan
 from dp_ros.action.reference import SoftStart
 from dp_ros.contract.binding import Binding
+from dp_ros.evaluation.disturbance import Disturbance
 from dp_ros.evaluation.goals import GoalChoice
 from dp_ros.evaluation.record import ChunkRecord, EpisodeRecord, FrameRecord
 from dp_ros.observation.limits import ObservationLimits
@@ -63,6 +64,7 @@ def run_episode(
     motion: Motion | None = None,
     frame_every: int = 0,
     goal: GoalChoice | None = None,
+    disturbance: Disturbance | None = None,
 ) -> EpisodeRecord:
     """Reset robot and policy, then run to the episode's last step.
 
@@ -73,6 +75,7 @@ def run_episode(
         motion: how chunks become commands.
         frame_every: keep a picture of the first camera each so many control steps; 0 keeps none.
         goal: what the policy is asked; None: the first kind of its contract.
+        disturbance: of the object; None leaves it where it is.
     """
     motion = motion or Motion()
     began = time.perf_counter()
@@ -90,9 +93,12 @@ def run_episode(
     for columns, jtc in arms:
         jtc.reset(robot.joint_positions()[columns])
     soft_start = SoftStart(robot.joint_positions(), START_NS, motion.soft_start_ns)
-    log = EpisodeLog()
+    planned = disturbance.of(robot, seed) if disturbance else None
+    log = EpisodeLog(robot)
     for step in range(robot.episode_steps):
         now = START_NS + step * period
+        if planned is not None and planned.due(step):
+            log.disturbed()
         measured = robot.joint_positions()
         buffer.push_joints(now, contract.joint_names, measured)
         if (step * period) % controller.tick_ns == 0:
@@ -112,15 +118,18 @@ def run_episode(
             command[columns], _ = jtc.update(now, measured[columns])
         if frame_every and step % frame_every == 0:
             log.frames.append(FrameRecord.encode(now, robot.render(contract.cameras[0].name)))
-        log.step(now, measured, command)
         robot.step(command)
+        log.step(now, measured, command)
     return log.record(robot.result(), time.perf_counter() - began)
 
 
 class EpisodeLog:
     """What happens in one episode, as it happens."""
 
-    def __init__(self) -> None:
+    def __init__(self, robot: SimulatedRobot) -> None:
+        self._robot = robot
+        self._success_s: float | None = None
+        self._disturbed_s: float | None = None
         self.times: list[int] = []
         self.measured: list[np.ndarray] = []
         self.commanded: list[np.ndarray] = []
@@ -144,7 +153,16 @@ class EpisodeLog:
             latency_ms=self.latency,
             counters={'ticks': len(self.chunks)},
             wall_s=wall_s,
+            success_s=self._success_s,
+            disturbed_s=self._disturbed_s,
         )
+
+    def disturbed(self) -> None:
+        """The object was moved, before the next control step."""
+        self._disturbed_s = self._elapsed_s()
+
+    def _elapsed_s(self) -> float:
+        return len(self.times) * self._robot.control_period_ns * 1e-9
 
     def chunk(self, now_ns: int, positions: np.ndarray, stages: dict[str, float]) -> None:
         """The policy predicted a chunk, in so many milliseconds by stage."""
@@ -153,7 +171,9 @@ class EpisodeLog:
             self.latency.setdefault(stage, []).append(ms)
 
     def step(self, now_ns: int, measured: np.ndarray, command: np.ndarray) -> None:
-        """A control step: where the joints are, and what they are told."""
+        """A control step that was made: where the joints were, and what they were told."""
         self.times.append(now_ns)
         self.measured.append(measured)
         self.commanded.append(command)
+        if self._success_s is None and self._robot.result().success:
+            self._success_s = self._elapsed_s()

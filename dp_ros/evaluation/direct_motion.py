@@ -14,6 +14,7 @@ import numpy as np
 
 from dp_ros.errors import ConfigError
 from dp_ros.evaluation.closed_loop import START_NS, EpisodeLog
+from dp_ros.evaluation.disturbance import Disturbance
 from dp_ros.evaluation.goals import GoalChoice
 from dp_ros.evaluation.record import EpisodeRecord, FrameRecord
 from dp_ros.observation.limits import ObservationLimits
@@ -28,6 +29,7 @@ def run_direct_episode(
     seed: int,
     goal: GoalChoice | None = None,
     frame_every: int = 0,
+    disturbance: Disturbance | None = None,
 ) -> EpisodeRecord:
     """Reset robot and policy, ask for the episode's goal, then run until the benchmark says that it is done.
 
@@ -37,6 +39,7 @@ def run_direct_episode(
         seed: of the robot's reset.
         goal: what the policy is asked; None: the first kind of its contract.
         frame_every: keep a picture of the first camera each so many control steps; 0 keeps none.
+        disturbance: of the object or the goal; None leaves them where they are.
 
     Raises:
         ConfigError: the robot's control period is not the period of the policy's contract.
@@ -54,9 +57,12 @@ def run_direct_episode(
     controller.reset(controller.seed)
     # Simulated pictures carry no noise, so identical ones are no sign of a frozen camera.
     buffer = ObservationBuffer(contract, ObservationLimits(frozen_camera_ns=0))
-    log = EpisodeLog()
+    planned = disturbance.of(robot, seed) if disturbance else None
+    log = EpisodeLog(robot)
     while not robot.result().done:
         now = START_NS + len(log.times) * period
+        if planned is not None and planned.due(len(log.times)):
+            log.disturbed()
         measured = robot.joint_positions()
         buffer.push_joints(now, contract.joint_names, measured)
         # Every moment of the history is one at which the robot was observed.
@@ -72,8 +78,8 @@ def run_direct_episode(
         if frame_every and len(log.times) % frame_every == 0 and contract.cameras:
             log.frames.append(FrameRecord.encode(now, robot.render(contract.cameras[0].name)))
         row = min((now - chunk.stamp_ns) // period, len(chunk.positions) - 1)
-        log.step(now, measured, chunk.positions[row])
         robot.step(chunk.positions[row])
+        log.step(now, measured, chunk.positions[row])
     if frame_every and contract.cameras:
         end = START_NS + len(log.times) * period
         log.frames.append(FrameRecord.encode(end, robot.render(contract.cameras[0].name)))

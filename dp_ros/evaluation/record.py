@@ -75,6 +75,9 @@ class EpisodeRecord:
         states: (stamp_ns, text) whenever the action node's state changed.
         wall_s: wall-clock seconds that the episode took, 0 where it was not measured.
         task: name of the task, where a run has several.
+        success_s: seconds from the beginning to the first moment of success; None without success, or where nobody
+            looked.
+        disturbed_s: when the object was moved; None where it was not.
     """
 
     seed: int
@@ -92,6 +95,8 @@ class EpisodeRecord:
     states: list[tuple[int, str]] = field(default_factory=list)
     wall_s: float = 0.0
     task: str = ''
+    success_s: float | None = None
+    disturbed_s: float | None = None
 
     def check(self, joints: int, where: str) -> None:
         """Raise StoreError where the arrays do not fit together; the message names the array."""
@@ -205,6 +210,8 @@ _PLAIN = (
     'states',
     'wall_s',
     'task',
+    'success_s',
+    'disturbed_s',
 )
 
 

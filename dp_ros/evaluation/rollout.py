@@ -18,12 +18,14 @@ from dp_ros.contract.compare import RobotDescription, require_match
 from dp_ros.errors import TaskError
 from dp_ros.evaluation.closed_loop import Motion, run_episode
 from dp_ros.evaluation.direct_motion import run_direct_episode
+from dp_ros.evaluation.disturbance import Disturbance
 from dp_ros.evaluation.goals import GoalChoice
 from dp_ros.evaluation.record import EpisodeRecord
 from dp_ros.evaluation.statistics import percentiles, wilson_interval
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import ControlConfig
 from dp_ros.policy.streaming import Controller, make_controller
+from dp_ros.simulation.disturbance import disturbable
 from dp_ros.simulation.robot import SimulatedRobot, make_task, suite_tasks
 
 
@@ -40,6 +42,7 @@ class RolloutSettings:
         frame_every: keep a picture each so many control steps; 0 keeps none.
         goal: what the policy is asked.
         phrasing: 'known' or 'held_out': which paraphrases of a task's instruction are used, where it has several.
+        disturbance: of every episode; None for none.
     """
 
     checkpoint: Path
@@ -50,6 +53,7 @@ class RolloutSettings:
     frame_every: int = 0
     goal: GoalChoice = field(default_factory=GoalChoice)
     phrasing: str = 'known'
+    disturbance: Disturbance | None = None
 
 
 class Runner:
@@ -80,11 +84,22 @@ class Runner:
         self.controller.seed = settings.noise_seed + seed
         if self.robot.direct:
             record = run_direct_episode(
-                self.robot, self.controller, seed, settings.goal, settings.frame_every
+                self.robot,
+                self.controller,
+                seed,
+                settings.goal,
+                settings.frame_every,
+                settings.disturbance,
             )
         else:
             record = run_episode(
-                self.robot, self.controller, seed, settings.motion, settings.frame_every, settings.goal
+                self.robot,
+                self.controller,
+                seed,
+                settings.motion,
+                settings.frame_every,
+                settings.goal,
+                settings.disturbance,
             )
         return replace(record, task=task)
 
@@ -94,6 +109,8 @@ class Runner:
 
     def _make(self, task: str) -> SimulatedRobot:
         robot = make_task(task)
+        if self.settings.disturbance is not None:
+            disturbable(robot, task)
         require_match(self.controller.policy.contract, RobotDescription.of_contract(robot.contract))
         if hasattr(robot, 'phrasing'):
             robot.phrasing = self.settings.phrasing
@@ -135,6 +152,7 @@ def summary(settings: RolloutSettings, episodes: Sequence[EpisodeRecord]) -> dic
     described['checkpoint'] = str(settings.checkpoint)
     return {
         **rates,
+        **({'recovery': recovery(episodes)} if settings.disturbance else {}),
         'settings': described,
         'latency_ms': {
             stage: asdict(percentiles([ms for e in episodes for ms in e.latency_ms.get(stage, [])]))
@@ -148,10 +166,30 @@ def summary(settings: RolloutSettings, episodes: Sequence[EpisodeRecord]) -> dic
                 'success': bool(e.success),
                 'strict_success': bool(e.strict_success),
                 'max_reward': float(e.max_reward),
+                'success_s': _rounded(e.success_s),
+                **({'disturbed_s': _rounded(e.disturbed_s)} if settings.disturbance else {}),
                 'wall_s': round(e.wall_s, 3),
             }
             for e in episodes
         ],
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def recovery(episodes: Sequence[EpisodeRecord]) -> dict[str, Any]:
+    """Of the episodes whose object was moved: how many there are, how many succeeded, and how long they took to."""
+    moved = [e for e in episodes if e.disturbed_s is not None]
+    took_s = [
+        e.success_s - e.disturbed_s for e in moved if e.success_s is not None and e.disturbed_s is not None
+    ]
+    return {
+        'moved': len(moved),
+        'recovered': len(took_s),
+        'interval': list(wilson_interval(len(took_s), len(moved))),
+        'seconds': asdict(percentiles(took_s)),
     }
 
 

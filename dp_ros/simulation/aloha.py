@@ -18,6 +18,7 @@ import numpy as np
 from dp_ros.contract import Contract
 from dp_ros.errors import ContractError, TaskError
 from dp_ros.share import share_path
+from dp_ros.simulation.disturbance import another_place
 from dp_ros.simulation.rendering import CameraRenderer, choose_backend
 from dp_ros.simulation.robot import EpisodeResult
 
@@ -35,6 +36,11 @@ GRIPPER_COLUMNS = (6, 13)
 # Finger positions (m) that the actuators accept: gym_aloha's model clips commands to this range.
 GRIPPER_CLOSED_M, GRIPPER_OPEN_M = 0.021, 0.057
 _SUCCESS_REWARD = 4
+# The cube's place and speed in qpos and qvel, the square (m) on which resets put it, how far a disturbance moves it,
+# and how near the middle of a part of an arm may be before it counts as in its hand.
+_CUBE, _CUBE_SPEED = slice(16, 19), slice(16, 22)
+_CUBE_SQUARE = np.array([0.0, 0.4]), np.array([0.2, 0.6])
+_CUBE_MOVES_M, _CUBE_FREE_M = (0.03, 0.08), 0.07
 _PICTURE = (480, 640)
 
 
@@ -49,6 +55,7 @@ class AlohaTransferCube:
     contract_file = 'contracts/aloha_transfer_cube.json'
     binding = 'aloha_sim'
     direct = False
+    disturb_s = (0.4, 1.1)
     instruction: str | None = None
 
     def __init__(self) -> None:
@@ -102,7 +109,7 @@ class AlohaTransferCube:
 
     def privileged(self) -> np.ndarray:
         """Position of the cube's centre in the world, (3,) float64, m."""
-        return self.physics.data.qpos[16:19].astype(np.float64)
+        return self.physics.data.qpos[_CUBE].astype(np.float64)
 
     def render(self, camera: str) -> np.ndarray:
         """The camera's picture now, (480, 640, 3) uint8 RGB, a copy; :class:`TaskError` for unknown cameras."""
@@ -135,6 +142,18 @@ class AlohaTransferCube:
         if self._steps == self.episode_steps:
             self._strict = self._only_left_holds()
 
+    def disturb(self, rng: np.random.Generator) -> bool:
+        """Move the cube on its square; False where it does not lie free on the table."""
+        data = self.physics.data
+        near = min(np.linalg.norm(data.geom_xpos[i] - data.qpos[_CUBE]) for arm in self._geoms for i in arm)
+        if near < _CUBE_FREE_M or self._touching() - {self._table}:
+            return False
+        low, high = _CUBE_SQUARE
+        data.qpos[_CUBE][:2] = another_place(rng, data.qpos[_CUBE][:2], low, high, *_CUBE_MOVES_M)
+        data.qvel[_CUBE_SPEED] = 0.0
+        self.physics.forward()
+        return True
+
     def goal_image(self, camera: str) -> np.ndarray | None:
         """None: the task is always the same."""
         return None
@@ -158,11 +177,15 @@ class AlohaTransferCube:
 
     def _only_left_holds(self) -> bool:
         """The cube touches the left hand, and neither the right arm nor the table."""
-        contacts = self.physics.data.contact
+        touching = self._touching()
+        left, right = self._geoms
+        return bool(touching & left) and not touching & right and self._table not in touching
+
+    def _touching(self) -> set[int]:
+        """Geoms that the cube touches."""
         touching: set[int] = set()
-        for contact in contacts:
+        for contact in self.physics.data.contact:
             pair = {int(contact.geom1), int(contact.geom2)}
             if self._box in pair:
                 touching |= pair - {self._box}
-        left, right = self._geoms
-        return bool(touching & left) and not touching & right and self._table not in touching
+        return touching

@@ -22,6 +22,7 @@ import numpy as np
 from dp_ros.contract import Contract
 from dp_ros.errors import ContractError, TaskError
 from dp_ros.share import share_path
+from dp_ros.simulation.metaworld_disturbance import disturb_s, move
 from dp_ros.simulation.metaworld_tasks import held_out_instructions, known_instructions
 from dp_ros.simulation.rendering import SceneRenderer, choose_backend
 from dp_ros.simulation.robot import EpisodeResult
@@ -52,6 +53,7 @@ class MetaWorldRobot:
 
     Attributes:
         phrasing: 'known' or 'held_out': which paraphrases of the instruction the next episodes carry.
+        disturb_s: see :class:`~dp_ros.simulation.disturbance.Disturbable`; (0, 0) where nothing may be moved.
     """
 
     direct = True
@@ -61,6 +63,7 @@ class MetaWorldRobot:
         name = 'metaworld_state' if state else 'metaworld'
         self.contract = Contract.from_json(share_path('config', 'contracts', f'{name}.json'))
         self.task, self._state = task, state
+        self.disturb_s = disturb_s(task)
         self.phrasing = 'known'
         self.instruction: str | None = None
         # The seed only fixes what the constructor draws: without one it would draw from NumPy's global generator.
@@ -142,6 +145,17 @@ class MetaWorldRobot:
         if not self._success:
             self._max_reward = max(self._max_reward, float(reward))
             self._success = bool(info['success'])
+
+    def disturb(self, rng: np.random.Generator) -> bool:
+        """Move the object, or the goal of reach-v3; False where the hand is at the object already.
+
+        A goal image is not made anew: it shows the end of the episode without the disturbance.
+        """
+        if not move(self.env, self.task, rng):
+            return False
+        now = self.env._get_curr_obs_combined_no_goal()
+        self.observed = np.hstack([now, self.observed[len(now) : 2 * len(now)], self.env._get_pos_goal()])
+        return True
 
     def result(self) -> EpisodeResult:
         """How the episode stands; the task has no stricter success than its own."""
