@@ -42,6 +42,7 @@ ARGUMENTS = (
         'false',
         'player:=dp_ros only: wait for each chunk, so that they are those of dp_ros replay.',
     ),
+    ('instruction', '', 'Of episodes for which the bag has none, for a policy that takes instructions.'),
     ('device', 'cpu', "Torch device of the policy, such as 'cuda:0'."),
     ('frozen_camera_s', '1.0', 'As of policy_node; 0 for bags of a simulation.'),
     ('start_jump_rad', '0.15', 'As of action_node.'),
@@ -87,6 +88,7 @@ def generate_launch_description() -> LaunchDescription:
             # Both players begin paused: the evaluator lets them go on once the policy is ready.
             'player': _chosen("'play_node' if ", " == 'dp_ros' else '/rosbag2_player'", 'player', str),
             'resets': _chosen('', " != 'true'", 'lockstep', bool),
+            'instruction': _typed('instruction', str),
         },
         on_exit=Shutdown(),
         sigterm_timeout=REPORT_S,
@@ -99,6 +101,7 @@ def generate_launch_description() -> LaunchDescription:
             'rate': _typed('rate', float),
             'lockstep': _typed('lockstep', bool),
             'frozen_camera_s': _typed('frozen_camera_s', float),
+            'instruction': _typed('instruction', str),
             'paused': True,
         },
         condition=_plays('dp_ros'),

@@ -242,13 +242,18 @@ def _import(number: int, task: tuple[Any, ...]) -> ImportedBag:
         _shares[number] = 1.0
 
 
+def _count(number: int, what: str) -> str:
+    return f'{number} {what}{"" if number == 1 else "s"}'
+
+
 def _print(done: Sequence[ImportedBag], skipped: Sequence[str], seconds: float, store: EpisodeStore) -> None:
     for imported in done:
         observations = sum(e['observations'] for e in imported.episodes)
         length = sum(e['seconds'] for e in imported.episodes)
         print(
-            f'{imported.name}: {len(imported.episodes)} episodes, {observations} observations, {length:.1f} s, '
-            f'{imported.size / 1e6:.0f} MB at {imported.size / 1e6 / max(imported.seconds, 1e-9):.0f} MB/s'
+            f'{imported.name}: {_count(len(imported.episodes), "episode")}, {observations} observations, '
+            f'{length:.1f} s, {imported.size / 1e6:.0f} MB at '
+            f'{imported.size / 1e6 / max(imported.seconds, 1e-9):.0f} MB/s'
         )
         for note in imported.notes:
             print(f'  {note}')
@@ -258,5 +263,6 @@ def _print(done: Sequence[ImportedBag], skipped: Sequence[str], seconds: float, 
     for line in skipped:
         print(f'skipped: {line}', file=sys.stderr)
     print(
-        f'{store.path}: {len(store)} episodes, {len(done)} bags in {seconds:.1f} s, {len(skipped)} things skipped'
+        f'{store.path}: {_count(len(store), "episode")}, {_count(len(done), "bag")} in {seconds:.1f} s, '
+        f'{_count(len(skipped), "thing")} skipped'
     )

@@ -23,7 +23,7 @@ from dp_ros.cli.replay_live import LiveReplay, replay_live
 from dp_ros.contract.binding import Binding
 from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.errors import ConfigError, MismatchError, StoreError
-from dp_ros.evaluation.replay import ReplaySettings, Stretch, replay
+from dp_ros.evaluation.replay import ReplaySettings, Stretch, check_instructions, replay
 from dp_ros.evaluation.replay_analysis import Analysis
 from dp_ros.evaluation.replay_baselines import NearestDemonstration
 from dp_ros.evaluation.replay_record import ReplayRecord
@@ -32,7 +32,7 @@ from dp_ros.evaluation.replay_video import write_replay_video
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.policy import Policy
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.streaming import Controller, make_controller
 from dp_ros.share import share_path
 
 SECOND_NS = 1_000_000_000
@@ -63,6 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--gap', type=float, default=2.0, metavar='S', help='silence that ends an episode, for gaps'
+    )
+    parser.add_argument(
+        '--instruction',
+        default='',
+        metavar='TEXT',
+        help='of episodes for which the bag has none, for a policy that takes instructions',
     )
     parser.add_argument(
         '--start', type=float, default=0.0, metavar='S', help='leave out so much of the beginning'
@@ -104,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
             )
     titles = _titles(args.checkpoint)
     if args.live:
-        return _live(args, titles)
+        _check_live(args)
     binding = Binding.from_yaml(_binding_path(args.binding))
     policies = {
         title: load_checkpoint(path, args.device) for title, path in zip(titles, args.checkpoint, strict=True)
@@ -115,17 +121,13 @@ def run(args: argparse.Namespace) -> int:
         settings, episodes = _settings(args, bag, binding)
         origin = _origin(args, bag, binding, episodes)
         for title, path in zip(titles, args.checkpoint, strict=True):
-            progress = _Progress(title)
+            controller = make_controller(policies[title], args.seed)
             try:
-                record = replay(
-                    bag,
-                    binding,
-                    make_controller(policies[title], args.seed),
-                    settings,
-                    title=title,
-                    checkpoint=str(path),
-                    progress=progress.show,
-                )
+                if args.live:
+                    record, clean = _through_the_nodes(args, controller, settings, title, path)
+                    left_out |= not clean
+                else:
+                    record = _replayed(bag, binding, controller, settings, title, path)
             except MismatchError as error:
                 # With one checkpoint there is nothing to go on with.
                 if len(titles) == 1:
@@ -133,14 +135,12 @@ def run(args: argparse.Namespace) -> int:
                 left_out = True
                 print(f'dp_ros replay: {title} is left out: {error}', file=sys.stderr)
                 continue
-            finally:
-                progress.end()
             record.provenance |= {**origin, **_provenance(policies[title])}
             record.save(args.out / f'{_file_name(title)}.npz')
             records.append(record)
         problems = list(bag.problems)
     if not records:
-        raise MismatchError(f'none of {titles} fits bag and binding; the differences stand above')
+        raise MismatchError(f'none of {titles} could be replayed; the reasons stand above')
     page, analyses = _report(args, records)
     for problem in problems:
         print(f'bag {args.bag}: {problem}', file=sys.stderr)
@@ -155,26 +155,53 @@ def run(args: argparse.Namespace) -> int:
     return int(left_out or incomplete or bool(problems))
 
 
-def _live(args: argparse.Namespace, titles: Sequence[str]) -> int:
-    if len(titles) != 1 or args.namespace or args.device != 'cpu':
-        raise ConfigError(
-            '--live takes one checkpoint, no --namespace, and the CPU; see launch/replay.launch.py'
+def _replayed(
+    bag: Bag, binding: Binding, controller: Controller, settings: ReplaySettings, title: str, path: Path
+) -> ReplayRecord:
+    progress = _Progress(title)
+    try:
+        return replay(
+            bag,
+            binding,
+            controller,
+            settings,
+            title=title,
+            checkpoint=str(path),
+            progress=progress.show,
         )
-    return replay_live(
-        LiveReplay(
-            bag=args.bag,
-            checkpoint=args.checkpoint[0],
-            binding=str(_binding_path(args.binding).resolve()),
-            out=args.out,
-            title=titles[0],
-            seed=args.seed,
-            rate=args.rate,
-            lockstep=args.lockstep,
-            start_s=args.start,
-            duration_s=args.duration or 0.0,
-            frozen_camera_s=args.frozen_camera_s,
-        )
+    finally:
+        progress.end()
+
+
+def _check_live(args: argparse.Namespace) -> None:
+    """The nodes know less than the offline replay; what they would not do is refused."""
+    if args.namespace or args.device != 'cpu':
+        raise ConfigError('--live takes no --namespace, and the CPU; see launch/replay.launch.py')
+    if args.episodes not in ('auto', 'marks') or args.samples:
+        raise ConfigError('--live knows the episodes that record_node marked, and no --samples')
+
+
+def _through_the_nodes(
+    args: argparse.Namespace, controller: Controller, settings: ReplaySettings, title: str, path: Path
+) -> tuple[ReplayRecord, bool]:
+    """The record of a live replay, and whether every process ended cleanly."""
+    if controller.waits_for_goal:
+        check_instructions(controller.policy.contract, settings.stretches)
+    asked = LiveReplay(
+        bag=args.bag,
+        checkpoint=path,
+        binding=str(_binding_path(args.binding).resolve()),
+        out=args.out / 'live' / _file_name(title),
+        title=title,
+        seed=args.seed,
+        rate=args.rate,
+        lockstep=args.lockstep,
+        start_s=args.start,
+        duration_s=args.duration or 0.0,
+        frozen_camera_s=args.frozen_camera_s,
+        instruction=args.instruction,
     )
+    return replay_live(asked)
 
 
 def _report(args: argparse.Namespace, records: Sequence[ReplayRecord]) -> tuple[Path, list[Analysis]]:
@@ -228,7 +255,7 @@ def _settings(args: argparse.Namespace, bag: Bag, binding: Binding) -> tuple[Rep
         limits=ObservationLimits(frozen_camera_ns=round(args.frozen_camera_s * SECOND_NS)),
         start_ns=start_ns,
         stop_ns=stop_ns,
-        stretches=[Stretch(s.start_ns, s.stop_ns, s.instruction) for s in chosen],
+        stretches=[Stretch(s.start_ns, s.stop_ns, s.instruction or args.instruction) for s in chosen],
     )
     return settings, chosen
 

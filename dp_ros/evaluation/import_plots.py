@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dp_ros.evaluation.plots import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, ticks
+from dp_ros.evaluation.plots import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, tick_label, ticks
 
 BINS = 24
 
@@ -37,7 +37,7 @@ def histogram(title: str, unit: str, values: Sequence[float]) -> str:
         parts.append(f'<text class="y" x="{LEFT - 5}" y="{y + 3.5:.1f}">{value:g}</text>')
     for value in ticks(low, high, 4):
         x = LEFT + (value - low) / (high - low) * wide
-        parts.append(f'<text class="x" x="{x:.1f}" y="{HEIGHT - 6}">{value:.6g}</text>')
+        parts.append(tick_label(x, f'{value:.6g}'))
     for count, edge in zip(counts.tolist(), edges.tolist(), strict=False):
         if count:
             x, height = LEFT + (edge - low) / (high - low) * wide, max(1.0, count / most * tall)

@@ -57,13 +57,20 @@ def panel(title: str, unit: str, traces: Sequence[Trace], least_span: float) -> 
         parts.append(f'<text class="y" x="{LEFT - 5}" y="{y + 3.5:.1f}">{_label(value)}</text>')
     for value in ticks(x_low, x_high, 5):
         x = float(place_x(np.float64(value)))
-        parts.append(f'<text class="x" x="{x:.1f}" y="{HEIGHT - 6}">{_label(value)} s</text>')
+        parts.append(tick_label(x, f'{_label(value)} s'))
     for trace in traces:
         parts.append(
             f'<polyline class="{trace.style}" points="{_points(place_x(trace.x), place_y(trace.y))}"/>'
         )
     parts.append('</svg>')
     return ''.join(parts)
+
+
+def tick_label(x: float, text: str) -> str:
+    """A label below the x axis, centred at ``x`` or as near to it as the panel's edge allows."""
+    # Half the width of a figure of 11 px.
+    furthest = WIDTH - 2 - 3.2 * len(text)
+    return f'<text class="x" x="{min(x, furthest):.1f}" y="{HEIGHT - 6}">{text}</text>'
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:

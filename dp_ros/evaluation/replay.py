@@ -17,6 +17,7 @@ import numpy as np
 from dp_ros.bags.reader import Bag, BagMessage
 from dp_ros.bags.storage import at
 from dp_ros.bags.topics import located
+from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.errors import BagError, MessageError, MismatchError, StaleObservationError
 from dp_ros.evaluation.replay_assembly import Predicted, fill, new_record, skipped_ticks
@@ -97,12 +98,8 @@ def replay(
     """
     settings = settings or ReplaySettings()
     contract = controller.policy.contract
-    asked = [s.instruction for s in settings.stretches] if 'instruction' in contract.goals else []
-    if controller.waits_for_goal and not (asked and all(asked)):
-        raise MismatchError(
-            f'{controller.no_goal()}: the bag marks an instruction for {sum(map(bool, asked))} of '
-            f'{len(settings.stretches)} episodes'
-        )
+    if controller.waits_for_goal:
+        check_instructions(contract, settings.stretches)
     start_ns = bag.start_ns if settings.start_ns is None else max(settings.start_ns, bag.start_ns)
     stop_ns = bag.end_ns + 1 if settings.stop_ns is None else min(settings.stop_ns, bag.end_ns + 1)
     frame_every_ns = max(LEAST_FRAME_NS, (stop_ns - start_ns) // MOST_FRAMES)
@@ -141,6 +138,22 @@ def replay(
     return record
 
 
+def check_instructions(contract: Contract, stretches: Sequence[Stretch]) -> None:
+    """Whether every episode says what a policy that does nothing without a goal shall do.
+
+    Raises:
+        MismatchError: it does not, or the policy takes no instructions.
+    """
+    takes = 'instruction' in contract.goals
+    told = sum(bool(s.instruction) for s in stretches) if takes else 0
+    if not told or told < len(stretches):
+        also = '; --instruction gives one to the others' if takes else ''
+        raise MismatchError(
+            f'policy {contract.name!r} needs a goal ({" or ".join(contract.goals)}) and has none: the bag marks an '
+            f'instruction that it takes for {told} of {len(stretches)} episodes{also}'
+        )
+
+
 class _Run:
     """The session, the samplers beside it, and what they gave."""
 
@@ -156,6 +169,8 @@ class _Run:
         self._kinds: dict[str, str] = {}
         self._record = record
         self._controller, self._witness, self._settings = controller, witness, settings
+        # Of episodes that have no instruction: never that of the episode before.
+        self._goal = controller.goal
         self._session = PolicySession(controller, witness, settings.seed)
         # As live, where the topic of 'engaged' is latched: true before anything else arrives.
         self._session.set_engaged(True)
@@ -200,8 +215,8 @@ class _Run:
         while following < len(self._stretches) and log_ns >= self._stretches[following].start_ns:
             self._session.reset()
             text = self._stretches[following].instruction
-            if text and 'instruction' in self._controller.policy.contract.goals:
-                self._session.set_goal(Goal(instruction=text))
+            if 'instruction' in self._controller.policy.contract.goals:
+                self._session.set_goal(Goal(instruction=text) if text else self._goal)
             self._episode, following = following, following + 1
         return not self._stretches or (self._episode >= 0 and log_ns < self._stretches[self._episode].stop_ns)
 

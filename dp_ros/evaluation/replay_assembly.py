@@ -66,11 +66,16 @@ def fill(
         stops_ns: episode to its end; what was commanded later is no longer part of it.
     """
     last_ns = commands.last_ns or 0
-    end_of_all_ns = min(last_ns, max(stops_ns.values(), default=last_ns))
+    # What follows the last command of an episode belongs to the way to the next one's first.
+    ends_ns = {
+        episode: -1 if (known_ns := commands.known_until(min(stop_ns, last_ns))) is None else known_ns
+        for episode, stop_ns in stops_ns.items()
+    }
+    end_of_all_ns = max(ends_ns.values(), default=last_ns)
     for one in predicted:
         times = one.stamp_ns + record.period_ns * np.arange(len(one.chunk), dtype=np.int64)
         recorded, known = commands.sample(times)
-        known &= times <= min(stops_ns.get(one.episode, last_ns), last_ns)
+        known &= times <= ends_ns.get(one.episode, last_ns)
         measured = witness.measured_at([one.stamp_ns])[0] if one.measured is None else one.measured
         record.ticks.append(
             ReplayTick(
@@ -98,7 +103,7 @@ def fill(
         outside = np.ones(len(stamps), np.bool_)
         for episode in {t.episode for t in record.ticks}:
             begin_ns = min(t.stamp_ns for t in record.ticks if t.episode == episode) - record.period_ns
-            outside &= (stamps < begin_ns) | (stamps > stops_ns.get(episode, end_ns))
+            outside &= (stamps < begin_ns) | (stamps > ends_ns.get(episode, end_ns))
         commanded[outside], measured[outside] = np.nan, np.nan
         record.curves = Curves(stamps, commanded, measured)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dp_ros.evaluation.plots import Trace, panel
 from dp_ros.evaluation.record import FrameRecord
@@ -71,7 +72,7 @@ def moment(analysis: Analysis, n: int) -> dict[str, Any]:
     ahead = record.period_ns * np.arange(record.horizon, dtype=np.int64)
     rows_s = ahead / 1e9
     near = np.abs(record.curves.stamps_ns - tick.stamp_ns) <= AFTER_NS
-    near &= record.curves.stamps_ns >= tick.stamp_ns - BEFORE_NS
+    near &= (record.curves.stamps_ns >= tick.stamp_ns - BEFORE_NS) & _of_episode(record, tick.episode)
     curve_s = (record.curves.stamps_ns[near] - tick.stamp_ns) / 1e9
     panels = []
     for j in joints:
@@ -153,6 +154,7 @@ def stretch_panels(analysis: Analysis, stretch: Stretch) -> list[str]:
     every = max(1, -(-len(chosen) // MOST_FANS))
     ahead = record.period_ns * np.arange(record.horizon, dtype=np.int64)
     shown = (record.curves.stamps_ns >= stretch.start_ns) & (record.curves.stamps_ns < stretch.stop_ns)
+    shown &= _of_episode(record, stretch.episode)
     curve_s = (record.curves.stamps_ns[shown] - stretch.start_ns) / 1e9
     runs = []
     for episode, stamps, rows in executed(ticks):
@@ -190,6 +192,17 @@ def _by_row(row: Row, record: ReplayRecord, unit: str) -> Floats:
     return np.array(
         [pooled(values, record.joint_units, unit, square=True) for values in row.whole.rmse_by_row]
     )
+
+
+def _of_episode(record: ReplayRecord, episode: int) -> NDArray[np.bool_]:
+    """Which rows of the curves belong to an episode: another one may begin within a chunk's length."""
+    stamps = record.curves.stamps_ns
+    ends = [
+        t.stamp_ns + int(np.flatnonzero(t.known)[-1]) * record.period_ns
+        for t in record.ticks
+        if t.episode == episode and t.known.any()
+    ]
+    return (stamps >= _start_ns(record, episode)) & (stamps <= max(ends, default=-1))
 
 
 def _start_ns(record: ReplayRecord, episode: int) -> int:

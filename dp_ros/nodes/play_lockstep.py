@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lifecycle_msgs.srv import GetState
+from rclpy.duration import Duration
 from rclpy.node import Node
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -28,7 +30,7 @@ from dp_ros.nodes.site import checkpoint_contract, checkpoint_path
 from dp_ros.observation.intake import Intake, Source
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
-from dp_ros.policy.due import DueRule, checkpoint_tick_ns
+from dp_ros.policy.due import DueRule, checkpoint_needs_goal, checkpoint_tick_ns
 
 START_S = 180.0
 _ANSWER_S, _AGAIN_S = 15.0, 1.0
@@ -59,9 +61,10 @@ class Lockstep:
         intake = Intake(contract, binding, self._buffer)
         self._wanted = {absolute(source.topic, namespace): source for source in intake.sources}
         self._sources: dict[str, Source] = {}
-        self._rule = DueRule(
-            checkpoint_tick_ns(checkpoint_path(params.checkpoint)), contract.timing.period_ns
-        )
+        checkpoint = checkpoint_path(params.checkpoint)
+        self._rule = DueRule(checkpoint_tick_ns(checkpoint), contract.timing.period_ns)
+        self._needs_goal = checkpoint_needs_goal(checkpoint)
+        self._goal, self._otherwise = '', params.instruction
         self._heard_ns: list[int] = []
         self._policy = params.policy
         self._preview = f'{params.policy}/preview'
@@ -69,6 +72,10 @@ class Lockstep:
         node.create_subscription(JointTrajectory, self._preview, self._on_preview, qos.RECORD_OUT)
         self._state = node.create_client(GetState, f'{params.policy}/get_state')
         self._reset = node.create_client(Trigger, f'{params.policy}/reset')
+        takes = 'instruction' in contract.goals
+        self._words = (
+            node.create_publisher(String, f'{params.policy}/instruction', qos.LATCHED) if takes else None
+        )
         self.waits = 0
 
     def start(self, publishers: Mapping[str, Any]) -> None:
@@ -96,6 +103,7 @@ class Lockstep:
         )
         preview = self._node.resolve_topic_name(self._preview)
         self._until(f'a publisher of {preview}', lambda: self._node.count_publishers(preview) > 0, START_S)
+        self._instruct('')
 
     def after(self, message: BagMessage) -> bool:
         """Wait for what the policy owes for this message, which has just been published; whether it owed anything.
@@ -129,7 +137,8 @@ class Lockstep:
 
     def _owed(self, log_ns: int) -> int | None:
         newest = self._buffer.newest_observation_ns()
-        if newest is None or not self._rule.is_due(newest):
+        waits = self._needs_goal and not self._goal
+        if waits or newest is None or not self._rule.is_due(newest):
             return None
         try:
             stamp_ns = self._buffer.observe(log_ns).stamp_ns
@@ -141,17 +150,38 @@ class Lockstep:
         return stamp_ns
 
     def _starts_episode(self, message: BagMessage) -> bool:
-        """At the start of an episode the policy begins anew, with the noise of the next seed."""
-        if not starts_episode(message.topic, message.type, lambda: message.decode().data):
+        """At the start of an episode the policy begins anew, with its instruction and the noise of the next seed."""
+        mark = start_mark(message.topic, message.type, lambda: message.decode().data)
+        if mark is None:
             return False
-        for _ in range(_DRAIN):
-            self._ask(self._state, GetState.Request())
+        self._drain()
         if not self._ask(self._reset, Trigger.Request()).success:
             raise ConfigError(f'{self._policy}/reset refuses')
         self._heard_ns.clear()
         self._buffer.clear()
         self._rule.forget()
+        self._instruct(mark.instruction)
         return True
+
+    def _instruct(self, text: str) -> None:
+        """Say what to do; an episode without words does not go on with those of the one before."""
+        if self._words is None:
+            return
+        self._until(
+            f'{self._policy} to listen to {self._words.topic_name}',
+            self._words.get_subscription_count,
+            _ANSWER_S,
+        )
+        self._goal = text or self._otherwise
+        self._words.publish(String(data=self._goal))
+        if not self._words.wait_for_all_acked(Duration(seconds=_ANSWER_S)):
+            raise ConfigError(f'{self._policy} does not take {self._words.topic_name}')
+        self._drain()
+
+    def _drain(self) -> None:
+        """After it the policy has taken whatever was published before."""
+        for _ in range(_DRAIN):
+            self._ask(self._state, GetState.Request())
 
     def _is_active(self) -> bool:
         """Asked again and again: a node that has just come up may lose the answer to its first question."""
@@ -171,11 +201,12 @@ class Lockstep:
         self._heard_ns.append(header_ns(message))
 
 
-def starts_episode(topic: str, kind: str, text: Callable[[], str]) -> bool:
-    """Whether a message is the mark of an episode's start; what is no mark is none."""
+def start_mark(topic: str, kind: str, text: Callable[[], str]) -> Mark | None:
+    """The mark of an episode's start, if a message is one."""
     if kind != MARK_TYPE or not topic.endswith(EPISODE_TOPIC_SUFFIX):
-        return False
+        return None
     try:
-        return Mark.from_json(text()).event == 'start'
+        mark = Mark.from_json(text())
     except BagError:
-        return False
+        return None
+    return mark if mark.event == 'start' else None

@@ -32,6 +32,9 @@ class PlayParams:
     policy: str = param('policy_node', 'Lockstep: name of the policy.')
     wait_s: float = param(30.0, 'Lockstep: longest wait for a chunk, wall clock.', 0.01, 600.0)
     frozen_camera_s: float = param(1.0, 'Lockstep: as the parameter of policy_node.', 0.0, 600.0)
+    instruction: str = param(
+        '', 'Lockstep, for a policy that takes instructions: of episodes for which the bag has none.'
+    )
     discovery_s: float = param(
         1.0, 'Wall-clock time before the first message, in which subscribers find the publishers.', 0.0, 30.0
     )
@@ -57,6 +60,9 @@ class EvaluatorParams:
         'A paused player that goes on once policy and robot are ready: play_node, /rosbag2_player; empty: none.',
     )
     resets: bool = param(
-        True, 'Reset the policy where an episode begins; false where the player does, in lockstep.'
+        True,
+        'Where an episode begins, instruct and reset the policy; false where the player does, in lockstep.',
     )
+    instruction: str = param('', 'Of episodes for which the bag has none.')
+    report: bool = param(True, 'Write page and JSON beside the record.')
     episode_topic: str = param('record_node/episode', 'Where the marks of episodes are.')

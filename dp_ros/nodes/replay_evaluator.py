@@ -21,7 +21,7 @@ from lifecycle_msgs.srv import GetState
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.node import Node
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
 from dp_ros import __version__
@@ -68,6 +68,9 @@ class ReplayEvaluator(Node):
             params.episode_topic,
         )
         self._engaged = self.create_publisher(Bool, '~/engaged', qos.LATCHED)
+        instructs = params.resets and 'instruction' in policy.contract.goals
+        words = f'{params.policy}/instruction'
+        self._words = self.create_publisher(String, words, qos.LATCHED) if instructs else None
         self._asked: dict[str, Any] = {}
         self._pending: dict[str, tuple[Any, float]] = {}
         self._labels: dict[str, str] = {}
@@ -77,6 +80,7 @@ class ReplayEvaluator(Node):
     def start(self) -> None:
         """Begin to ask; who is not there yet is asked again."""
         self._engaged.publish(Bool(data=True))
+        self._instruct('')
         self.create_timer(_STEP_S, self._step, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def shut_down(self) -> None:
@@ -96,7 +100,7 @@ class ReplayEvaluator(Node):
         out = Path(self.params.out)
         self._record.provenance |= self._origin()
         self._record.save(out / RECORD)
-        page = write_replay_report([self._record], out)
+        page = write_replay_report([self._record], out) if self.params.report else out / RECORD
         self.get_logger().info(f'{len(self._record.ticks)} chunks; {page}')
 
     def _step(self) -> None:
@@ -116,12 +120,13 @@ class ReplayEvaluator(Node):
             self.get_logger().info('policy and robot are ready: the bag may begin')
 
     def _follow(self) -> None:
-        """A new episode resets the policy; action_node follows from where the arms are."""
+        """A new episode instructs and resets the policy; action_node follows from where the arms are."""
         params, inbox = self.params, self._inbox
-        starts = sum(mark.event == 'start' for _, mark in inbox.marks)
-        new = starts > self._starts
-        if new and (not params.resets or self._reset()):
-            self._starts = starts
+        starts = [mark for _, mark in inbox.marks if mark.event == 'start']
+        if len(starts) > self._starts:
+            self._instruct(starts[-1].instruction)
+            if not params.resets or self._reset():
+                self._starts = len(starts)
         if not params.action:
             return
         mode = inbox.state.split(':')[0]
@@ -130,6 +135,11 @@ class ReplayEvaluator(Node):
         elif mode in ('IDLE', 'HOLD'):
             # From HOLD it would go on from where it stopped; the arms of the bag went on without it.
             self._ask(f'{params.action}/engage', SetBool, SetBool.Request(data=mode == 'IDLE'))
+
+    def _instruct(self, text: str) -> None:
+        """The same words again change nothing in policy_node; none at all withdraw those of the episode before."""
+        if self._words is not None:
+            self._words.publish(String(data=text or self.params.instruction))
 
     def _resume(self) -> bool:
         """Let the player begin; `ros2 bag play` has a service of a type of its own."""

@@ -110,6 +110,19 @@ class CommandStream:
         ends = [c.end_ns for c in self._curves.values()] + [p.end_ns for p in self._points.values()]
         return max(ends, default=None)
 
+    def known_until(self, time_ns: int) -> int | None:
+        """Up to when what was commanded does not depend on what came later than some time; None before the first.
+
+        Single commands are joined by lines: behind the last one before that time, they lead to the next one.
+        """
+        out = time_ns
+        for points in self._points.values():
+            last = points.last_before(time_ns)
+            if last is None:
+                return None
+            out = min(out, last)
+        return out
+
     def _put_trajectory(self, source: ActionSourceBinding, message: Any, log_ns: int) -> None:
         trajectory = decode_trajectory(message)
         names = tuple(name for name in self._columns if name in trajectory.joint_names)

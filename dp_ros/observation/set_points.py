@@ -36,6 +36,12 @@ class SetPoints:
         """The latest stamp, or 0."""
         return int(self._joined()[0][-1]) if self._stamps else 0
 
+    def last_before(self, time_ns: int) -> int | None:
+        """The latest stamp that is no later than a time, or None."""
+        stamps = self._joined()[0]
+        count = int(np.searchsorted(stamps, time_ns, 'right'))
+        return int(stamps[count - 1]) if count else None
+
     def sample(self, times_ns: Times) -> Array:
         """Values (n,) at times (n,), held before the first and after the last stamp."""
         stamps, values = self._joined()

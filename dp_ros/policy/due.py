@@ -5,6 +5,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from dp_ros.contract import Contract
 from dp_ros.errors import CheckpointError
@@ -49,12 +50,30 @@ def checkpoint_tick_ns(directory: Path) -> int:
     Raises:
         CheckpointError: there is no checkpoint, or its configuration cannot be read.
     """
+    contract, control = _read(directory)
+    try:
+        execute = int(control['execute']) if control['mode'] == 'chunk' else 0
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f'{directory}/config.json: cannot be read: {error}') from error
+    return (execute or contract.timing.action_horizon) * contract.timing.period_ns
+
+
+def checkpoint_needs_goal(directory: Path) -> bool:
+    """Whether nothing is due before a checkpoint has a goal (`Controller.needs_goal`), without loading it.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or its configuration cannot be read.
+    """
+    contract, control = _read(directory)
+    free = bool(control.get('goal_free', False)) or control.get('guidance', 1.0) == 0.0
+    return bool(contract.goals) and not free
+
+
+def _read(directory: Path) -> tuple[Contract, dict[str, Any]]:
     if not (directory / 'contract.json').is_file():
         raise CheckpointError(f'{directory}: no checkpoint here (contract.json is missing)')
-    timing = Contract.from_json(directory / 'contract.json').timing
     try:
-        control = json.loads((directory / 'config.json').read_text())['control']
-        execute = int(control['execute']) if control['mode'] == 'chunk' else 0
-    except (OSError, ValueError, KeyError) as error:
+        control = dict(json.loads((directory / 'config.json').read_text())['control'])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f'{directory}/config.json: cannot be read: {error}') from error
-    return (execute or timing.action_horizon) * timing.period_ns
+    return Contract.from_json(directory / 'contract.json'), control

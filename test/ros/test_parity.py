@@ -4,8 +4,10 @@
 """One bag, and three that look at it: a real policy_node to which it is played, the import, and the offline replay.
 
 What they see and what the policy makes of it is the same, bit for bit: cameras that jitter at 30 Hz, one of them silent
-for a while, joints at 200 Hz, two episodes.
+for a while, joints at 200 Hz, two episodes with instructions of their own.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,6 +34,7 @@ CAMERAS = {
     'wrist': MadeCamera('/wrist/image_raw', dropout=(0.7, 1.1)),
 }
 EPISODES_S = ((0.2, 1.5), (1.6, 2.7))
+INSTRUCTIONS = ('push the button', 'open the drawer')
 SEED = 5
 
 
@@ -57,7 +60,9 @@ def bag(spans, tmp_path_factory):
     marks = []
     for number, (start_ns, stop_ns) in enumerate(spans):
         for event, at_ns, outcome in (('start', start_ns, 'unmarked'), ('stop', stop_ns, 'success')):
-            mark = Mark(event=event, episode=number, stamp_ns=at_ns, outcome=outcome)
+            mark = Mark(
+                event=event, episode=number, stamp_ns=at_ns, outcome=outcome, instruction=INSTRUCTIONS[number]
+            )
             marks.append(('/record_node/episode', TEXT, at_ns, text_message(mark.to_json())))
     path = tmp_path_factory.mktemp('bags') / 'two_episodes'
     plan = Plan(
@@ -83,6 +88,7 @@ def binding(tmp_path_factory):
 @pytest.fixture(scope='module')
 def policy(tmp_path_factory):
     contract = example_contract(cameras={name: camera.size for name, camera in CAMERAS.items()})
+    contract = replace(contract, goals=('instruction',))
     return tiny_checkpoint(tmp_path_factory.mktemp('checkpoints') / 'made', contract)
 
 
@@ -93,7 +99,8 @@ def offline(bag, binding, policy, spans):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     witness = Witness(load_checkpoint(policy), SEED)
-    settings = ReplaySettings(seed=SEED, full_sampling=False, stretches=[Stretch(*span) for span in spans])
+    episodes = [Stretch(*span, text) for span, text in zip(spans, INSTRUCTIONS, strict=True)]
+    settings = ReplaySettings(seed=SEED, full_sampling=False, stretches=episodes)
     with open_bag(bag) as opened:
         record = replay(opened, Binding.from_yaml(binding), witness, settings)
     torch.set_num_threads(threads)

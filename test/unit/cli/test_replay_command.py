@@ -128,6 +128,8 @@ def test_what_cannot_be_read_is_left_out_and_the_exit_code_says_so(site, tmp_pat
         (('--samples', '-1'), '--samples must be at least 0'),
         (('--namespace', 'left'), '/left/joint_states'),
         (('--store', '/nowhere'), 'no episode store'),
+        (('--live', '--device', 'cuda:0'), '--live takes no --namespace, and the CPU'),
+        (('--live', '--episodes', 'gaps'), 'episodes that record_node marked'),
     ],
 )
 def test_errors_say_what_and_where_and_exit_with_2(site, tmp_path, capsys, more, message):

@@ -4,12 +4,14 @@
 """A replay is the live code over a bag: the chunks of a direct loop, beside the commands of the bag."""
 
 from collections import Counter
+from dataclasses import replace as replaced
 
 import numpy as np
 import pytest
 from bag_maker import START_NS, Command, MadeCamera, Plan, curve, example_binding, example_contract, make_bag
 
 from dp_ros.bags.reader import open_bag
+from dp_ros.contract.binding_actions import JOINT_STATE
 from dp_ros.errors import BagError, MessageError, MismatchError, StaleObservationError
 from dp_ros.evaluation.replay import ReplaySettings, Stretch, replay, without_figures
 from dp_ros.evaluation.replay_assembly import NO_PICTURE
@@ -140,6 +142,50 @@ def test_only_the_asked_time_is_replayed(bag, policy):
     record = run(bag, policy, start_ns=start, stop_ns=stop)
     assert record.ticks
     assert all(start <= t.log_ns < stop for t in record.ticks)
+
+
+def test_an_episode_has_its_own_instruction_or_the_goal_that_the_policy_came_with(bag):
+    policy = tiny_policy(replaced(CONTRACT, goals=('instruction',)))
+    middle = START_NS + 3 * SECOND_NS // 2
+
+    def chunks(*texts, **control):
+        controller = make_controller(policy, 2, ControlConfig(evaluations=1, **control))
+        episodes = [Stretch(START_NS, middle, texts[0]), Stretch(middle, middle + SECOND_NS, texts[1])]
+        settings = ReplaySettings(seed=2, stretches=episodes, full_sampling=False)
+        ticks = replay(bag, BINDING, controller, settings).ticks
+        return [np.stack([t.chunk for t in ticks if t.episode == episode]) for episode in (0, 1)]
+
+    push, drawer = 'push the button', 'open the drawer'
+    one, other = chunks(push, drawer), chunks(push, push)
+    np.testing.assert_array_equal(one[0], other[0])
+    assert np.abs(one[1] - other[1]).max() > 1e-6
+    free, neither = chunks(push, '', goal_free=True), chunks('', '', goal_free=True)
+    np.testing.assert_array_equal(free[1], neither[1])
+    assert np.abs(free[0] - neither[0]).max() > 1e-6
+    with pytest.raises(
+        MismatchError, match=r'needs a goal \(instruction\).* for 1 of 2 episodes; --instruction'
+    ):
+        chunks(push, '')
+
+
+def test_what_follows_the_last_command_of_an_episode_is_not_compared(tmp_path, policy):
+    # Commands 100 ms apart: between two episodes they are joined by a line that nobody drove.
+    make_bag(tmp_path / 'bag', Plan(duration_s=2.2, commands=(Command('/arm/command', JOINT_STATE),)))
+    actions = [{'topic': '/arm/command', 'type': JOINT_STATE}]
+    stop = START_NS + SECOND_NS + 70_000_000
+    with open_bag(tmp_path / 'bag') as opened:
+        record = run(
+            opened, policy, example_binding(actions=actions),
+            stretches=[Stretch(START_NS, stop), Stretch(stop, stop + SECOND_NS)], full_sampling=False,
+        )  # fmt: skip
+    first = [t for t in record.ticks if t.episode == 0]
+    last = max(t.stamp_ns + PERIOD_NS * int(np.flatnonzero(t.known)[-1]) for t in first if t.known.any())
+    assert stop - 120_000_000 <= last <= START_NS + SECOND_NS + 1_000_000
+    stamps = record.curves.stamps_ns
+    begin = min(t.stamp_ns for t in record.ticks if t.episode == 1) - PERIOD_NS
+    between = (stamps > START_NS + SECOND_NS + 1_000_000) & (stamps < begin)
+    assert between.any()
+    assert np.isnan(record.curves.commanded[between]).all()
 
 
 def test_full_sampling_is_not_compared_with_itself(bag):
