@@ -1,28 +1,33 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``dp_ros bench family``: the ablation set of a benchmark, trained or loaded, rolled out, in one table.
+"""``dp_ros bench family``: the ablation set of a benchmark, trained or loaded, rolled out, in one table, on one page.
 
-Whatever is there already (a checkpoint, the episodes of a row) is not made again, so that the same command goes on
-after a stop. Test seeds are those from 0 on; no choice is made on them here.
+Whatever is there already (a checkpoint, a choice, the episodes of a row) is not made again, so that the same command
+goes on after a stop. Test seeds are those from 0 on; what is chosen is chosen on validation seeds, before them.
 """
 
 import argparse
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from dp_ros.cli.train import train_checkpoint
 from dp_ros.contract.strict_yaml import load_strict_yaml
 from dp_ros.errors import ConfigError
+from dp_ros.evaluation.choice import KEY, choose_control
+from dp_ros.evaluation.disturbance import Disturbance
 from dp_ros.evaluation.family import Family, FamilyRow, changed
-from dp_ros.evaluation.family_page import RowResult, markdown, rate_plot
+from dp_ros.evaluation.family_page import RowResult, markdown, page, plots
+from dp_ros.evaluation.family_plot import svg, write_png
 from dp_ros.evaluation.goals import GoalChoice
-from dp_ros.evaluation.rollout import RolloutSettings, rollout, summary
+from dp_ros.evaluation.rollout import RolloutSettings, measurement, rollout, summary
 from dp_ros.model.accounting import active_parameters, total_parameters
+from dp_ros.policy.card import add_measurement
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.share import share_path
 from dp_ros.training.experiment import Experiment
@@ -35,9 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--models', nargs='+', help='only these models, and their rows (default: all)')
     parser.add_argument('--episodes', type=int, help="test seeds of each task (default: the suite's)")
     parser.add_argument('--steps', type=int, help="training steps (default: the experiment's)")
+    parser.add_argument(
+        '--curve',
+        type=int,
+        nargs='+',
+        default=[],
+        metavar='STEP',
+        help='also run every model as it was after so many training steps',
+    )
     parser.add_argument('--store', help="episode store, in place of the experiment's")
     parser.add_argument('--runs', type=Path, help='checkpoints and snapshots (default: runs/family/SUITE)')
-    parser.add_argument('--out', type=Path, help='table, figures, plots (default: out/family/SUITE)')
+    parser.add_argument('--out', type=Path, help='page, table, figures, plots (default: out/family/SUITE)')
     parser.add_argument('--processes', type=int, default=1, help='simulators side by side')
     parser.add_argument('--threads', type=int, help="CPU threads of training (default: PyTorch's own choice)")
     parser.add_argument('--device', default='cpu', help='of training')
@@ -52,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise ConfigError(f'--{name} must be at least 1, got {value}')
     path = family_path(args.suite)
-    family = Family.from_yaml(path)
+    if any(step < 1 for step in args.curve):
+        raise ConfigError(f'--curve: steps must be at least 1, got {args.curve}')
+    family = Family.from_yaml(path).with_curve(args.curve)
     unknown = sorted(set(args.models or ()) - set(family.models))
     if unknown:
         raise ConfigError(f'{path}: no models {unknown}; legal: {sorted(family.models)}')
@@ -65,16 +80,39 @@ def run(args: argparse.Namespace) -> int:
         _train(family, model, runs, args)
     if args.train_only:
         return 0
+    for choice in family.choose:
+        if choice.model in wanted:
+            place = _checkpoint(runs, choice.model, 0)
+            choose_control(place, family.task, choice.episodes, choice.control, args.processes, _tell)
     rows = [_row(family, row, runs, out, args) for row in family.rows if row.model in wanted]
-    table = markdown(rows)
-    with whole_file(out / 'table.md', 'the table') as beside:
-        beside.write_text(table)
-    for place in [out / 'figures.json', *([args.json] if args.json else [])]:
-        with whole_file(place, 'the figures') as beside:
-            beside.write_text(json.dumps({row.name: row.figures for row in rows}, indent=1) + '\n')
-    _plots(rows, out)
-    print(table)
+    figures = json.dumps({row.name: row.figures for row in rows}, indent=1) + '\n'
+    written = {
+        'table.md': markdown(rows),
+        'figures.json': figures,
+        'page.html': page(f'{path.stem}: the family', _about(family, args), rows),
+        **{f'{plot.name}.svg': svg(plot) + '\n' for plot in plots(rows)},
+    }
+    for name, content in written.items():
+        with whole_file(out / name, name) as beside:
+            beside.write_text(content)
+    write_png(out / 'plots.png', plots(rows))
+    if args.json:
+        with whole_file(args.json, 'the figures') as beside:
+            beside.write_text(figures)
+    print(written['table.md'])
     return 0
+
+
+def _about(family: Family, args: argparse.Namespace) -> str:
+    episodes = args.episodes or family.episodes
+    return (
+        f'{family.task}, test seeds 0 to {episodes - 1} of each task; models are config/experiments/'
+        f'{family.experiment}.yaml with a few changed keys.'
+    )
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def family_path(suite: str) -> Path:
@@ -122,7 +160,7 @@ def _train(family: Family, model: str, runs: Path, args: argparse.Namespace) -> 
     for step in missing:
         place = _checkpoint(runs, model, step)
         minutes = train_checkpoint(experiment, runs / model, place, args.device, step or None)
-        print(f'{place}: written after {minutes or 0.0:.1f} minutes', file=sys.stderr, flush=True)
+        _tell(f'{place}: written after {minutes or 0.0:.1f} minutes')
 
 
 def _row(family: Family, row: FamilyRow, runs: Path, out: Path, args: argparse.Namespace) -> RowResult:
@@ -131,54 +169,40 @@ def _row(family: Family, row: FamilyRow, runs: Path, out: Path, args: argparse.N
     control = row.control_of(policy.config.control)
     episodes = args.episodes or family.episodes
     place = out / 'rows' / f'{row.name.replace(", ", "__").replace(" ", "_")}_n{episodes}.json'
-    if not place.is_file():
-        settings = RolloutSettings(
-            checkpoint=checkpoint,
-            task=family.task,
-            control=control,
-            goal=GoalChoice(row.goal or None),
-            phrasing=row.phrasing,
-        )
+    settings = RolloutSettings(
+        checkpoint=checkpoint,
+        task=family.task,
+        control=control,
+        goal=GoalChoice(row.goal or None),
+        phrasing=row.phrasing,
+        disturbance=Disturbance() if row.disturb else None,
+    )
+    if not place.is_file() or _figures(place)['settings'].get('control') != asdict(control):
         done = list(rollout(settings, range(episodes), args.processes))
         with whole_file(place, 'the figures of a row') as beside:
             beside.write_text(json.dumps(summary(settings, done), indent=1) + '\n')
-        print(f'{row.name}: {sum(e.success for e in done)}/{len(done)}', file=sys.stderr, flush=True)
-    figures = json.loads(place.read_text())
+        _tell(f'{row.name}: {sum(e.success for e in done)}/{len(done)}')
+    figures = _figures(place)
+    measured = measurement(settings, figures, policy)
+    add_measurement(checkpoint, measured)
     provenance = policy.config.provenance
-    executed = control.execute or policy.contract.timing.action_horizon
-    branches = 1 if control.guidance in (0.0, 1.0) else 2
     return RowResult(
         name=row.name,
         model=row.model,
         figures=figures,
-        evaluations=control.evaluations * branches,
-        per_action=control.evaluations * branches / executed,
+        evaluations=round(measured.per_action * (control.execute or policy.contract.timing.action_horizon)),
+        per_action=measured.per_action,
         step=row.step or int(provenance['experiment']['training']['steps']),
         loss=dict(provenance.get('validation', {})),
         parameters={
             'total': total_parameters(policy.network),
             'active': active_parameters(policy.network),
         },
+        in_curve=row.costs_only,
+        choice=provenance.get(KEY, {}),
     )
 
 
-def _plots(rows: list[RowResult], out: Path) -> None:
-    by_step: dict[str, list[tuple[float, RowResult]]] = {}
-    by_evaluations: dict[str, list[tuple[float, RowResult]]] = {}
-    for row in rows:
-        plain = row.name == row.model or row.name.startswith(f'{row.model}, step ')
-        if plain:
-            by_step.setdefault(row.model, []).append((row.step, row))
-        if ', step ' not in row.name:
-            by_evaluations.setdefault(row.model, []).append((row.per_action, row))
-    for name, title, unit, curves in (
-        ('steps.svg', 'Success over training', 'steps', by_step),
-        (
-            'evaluations.svg',
-            'Success over network evaluations',
-            'evaluations an executed action',
-            by_evaluations,
-        ),
-    ):
-        with whole_file(out / name, 'a plot') as beside:
-            beside.write_text(rate_plot(title, unit, curves) + '\n')
+def _figures(place: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads(place.read_text())
+    return figures

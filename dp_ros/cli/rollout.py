@@ -17,8 +17,9 @@ from dp_ros.evaluation.disturbance import Disturbance
 from dp_ros.evaluation.goals import GOAL_CHOICES, GoalChoice
 from dp_ros.evaluation.grid_video import write_grid_video
 from dp_ros.evaluation.record import EpisodeRecord, RunRecord
-from dp_ros.evaluation.rollout import RolloutSettings, rollout, summary
+from dp_ros.evaluation.rollout import RolloutSettings, measurement, rollout, summary
 from dp_ros.evaluation.video import write_video
+from dp_ros.policy.card import add_measurement
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import BUFFER_STARTS, SAMPLER_NAMES, SCHEDULE_NAMES
 from dp_ros.simulation.robot import suite_tasks, task_names
@@ -36,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--video', type=Path, help='write an mp4 of all episodes here (renders more, takes longer)'
     )
+    parser.add_argument(
+        '--card',
+        action='store_true',
+        help="add rate, interval, seeds and cost to the checkpoint's model card",
+    )
     parser.add_argument('--processes', type=int, default=min(2, os.cpu_count() or 1))
     control = parser.add_argument_group("control (default: the checkpoint's own)")
     control.add_argument('--mode', choices=('streaming', 'chunk'))
@@ -44,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     control.add_argument('--sampler', choices=SAMPLER_NAMES, help='sampler of a full denoise')
     control.add_argument('--execute', type=int, help='actions executed of a chunk (chunk mode)')
     control.add_argument('--schedule', choices=SCHEDULE_NAMES, help='noise levels of a full denoise')
+    control.add_argument('--sigma-min', type=float, help='its last noise level before 0')
+    control.add_argument('--sigma-max', type=float, help='its first noise level')
     control.add_argument(
         '--guidance', type=float, help='strength of guidance: 1 follows the goal, 0 ignores it'
     )
@@ -78,7 +86,17 @@ def run(args: argparse.Namespace) -> int:
     seeds = range(args.seed, args.seed + args.episodes)
     require_split(seeds, ('test', 'validation'), 'rollout')
     policy = load_checkpoint(args.checkpoint)
-    names = ('mode', 'evaluations', 'buffer_start', 'sampler', 'execute', 'schedule', 'guidance')
+    names = [
+        'mode',
+        'evaluations',
+        'buffer_start',
+        'sampler',
+        'execute',
+        'schedule',
+        'sigma_min',
+        'sigma_max',
+    ]
+    names += ['guidance']
     changes = {k: getattr(args, k) for k in names if getattr(args, k) is not None}
     if args.goal == 'none' and policy.contract.goals:
         changes['goal_free'] = True
@@ -116,6 +134,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         with whole_file(args.json, 'the figures') as beside:
             beside.write_text(json.dumps(figures, indent=2) + '\n')
+    if args.card:
+        add_measurement(args.checkpoint, measurement(settings, figures, policy))
     if args.video:
         embodiment = policy.contract.embodiment
         record = RunRecord(

@@ -22,11 +22,14 @@ from dp_ros.evaluation.disturbance import Disturbance
 from dp_ros.evaluation.goals import GoalChoice
 from dp_ros.evaluation.record import EpisodeRecord
 from dp_ros.evaluation.statistics import percentiles, wilson_interval
+from dp_ros.policy.card import Measurement
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import ControlConfig
+from dp_ros.policy.policy import Policy
 from dp_ros.policy.streaming import Controller, make_controller
 from dp_ros.simulation.disturbance import disturbable
 from dp_ros.simulation.robot import SimulatedRobot, make_task, suite_tasks
+from dp_ros.simulation.seeds import split_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +176,26 @@ def summary(settings: RolloutSettings, episodes: Sequence[EpisodeRecord]) -> dic
             for e in episodes
         ],
     }
+
+
+def measurement(settings: RolloutSettings, figures: dict[str, Any], policy: Policy) -> Measurement:
+    """What the checkpoint's model card says of a rollout, from its settings and its :func:`summary`."""
+    own, control = policy.config.control, settings.control or policy.config.control
+    seeds = sorted({seed['seed'] for seed in figures['seeds']})
+    changes = [f'{k} {v}' for k, v in asdict(control).items() if v != getattr(own, k)]
+    changes += [f'goal {settings.goal.kind}'] if settings.goal.kind else []
+    changes += ['held out words'] if settings.phrasing != 'known' else []
+    changes += ['disturbed'] if settings.disturbance else []
+    low, high = figures['success_interval']
+    return Measurement(
+        benchmark=settings.task,
+        seeds=f'{seeds[0]} to {seeds[-1]} ({split_of(seeds[0])})',
+        run_as=', '.join(changes) or 'as the checkpoint says',
+        success=figures['success_rate'],
+        interval=(low, high),
+        episodes=figures['episodes'],
+        per_action=control.evaluations_per_action(policy.contract.timing.action_horizon),
+    )
 
 
 def _rounded(seconds: float | None) -> float | None:

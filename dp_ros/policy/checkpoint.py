@@ -106,6 +106,24 @@ def save_checkpoint(
     _write_directory(directory, blobs)
 
 
+def replace_config(directory: Path, config: PolicyConfig) -> None:
+    """Store another control or provenance in a checkpoint; all other files stay byte for byte.
+
+    Raises:
+        CheckpointError: it is damaged or cannot be written, or the configuration is of another network.
+    """
+    directory = Path(directory)
+    blobs = _read_verified(directory)
+    old = PolicyConfig.from_dict(_json(blobs, 'config.json', directory), str(directory / 'config.json'))
+    if replace(old, control=config.control, provenance=config.provenance) != config:
+        raise CheckpointError(f'{directory}: only control and provenance may be replaced')
+    blobs['config.json'] = (json.dumps(config.to_dict(), indent=2) + '\n').encode()
+    manifest = {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()}
+    blobs[CARD] = (directory / CARD).read_bytes()
+    blobs['manifest.json'] = (json.dumps(manifest, indent=2) + '\n').encode()
+    _write_directory(directory, blobs)
+
+
 def load_checkpoint(directory: Path | str, device: str = 'cpu') -> Policy:
     """Load a checkpoint and replay its golden sample: integrity check, self-test and warm-up in one.
 

@@ -44,6 +44,8 @@ class ControlConfig:
             (measured to fail; kept for comparison).
         sampler: sampler of a full denoise.
         schedule: its noise levels: 'exponential' or 'karras' (levels.py).
+        sigma_min, sigma_max: its last noise level before 0 and its first one, within the range of training; 0 takes
+            that range's end.
         execute: actions executed of each chunk before the next; 0 means the contract's action horizon.
         guidance: lambda of classifier-free guidance: 1 follows the goal at the cost of one branch, 0 ignores it at the
             same cost, anything else computes both; only for policies trained with goal dropout.
@@ -55,6 +57,8 @@ class ControlConfig:
     buffer_start: str = 'hold'
     sampler: str = 'ddim'
     schedule: str = 'exponential'
+    sigma_min: float = 0.0
+    sigma_max: float = 0.0
     execute: int = 0
     guidance: float = 1.0
     goal_free: bool = False
@@ -72,8 +76,21 @@ class ControlConfig:
             raise ConfigError(
                 f'control.evaluations must be at least 1 and control.execute at least 0, got {self}'
             )
+        for key in ('sigma_min', 'sigma_max'):
+            if not 0.0 <= getattr(self, key) < float('inf'):
+                raise ConfigError(f'control.{key} must be finite and at least 0, got {getattr(self, key)}')
         if not 0.0 <= self.guidance < float('inf'):
             raise ConfigError(f'control.guidance must be finite and at least 0, got {self.guidance}')
+
+    def evaluations_per_action(self, action_horizon: int) -> float:
+        """Network evaluations for each executed action of a policy with this Ta; the start of an epoch is not counted.
+
+        Heun's method evaluates twice a step but for the last one; guidance other than 0 and 1 evaluates two branches.
+        """
+        heun = self.mode == 'chunk' and self.sampler == 'heun'
+        calls = 2 * self.evaluations - 1 if heun else self.evaluations
+        branches = 1 if self.guidance in (0.0, 1.0) else 2
+        return calls * branches / (self.execute or action_horizon)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from dp_ros.action.chunk import ActionChunk
 from dp_ros.diffusion.denoiser import Denoise
+from dp_ros.diffusion.levels import NoiseLevels
 from dp_ros.diffusion.rolling_buffer import RollingBuffer, advance
 from dp_ros.diffusion.samplers import SAMPLERS
-from dp_ros.errors import GoalError
+from dp_ros.errors import ConfigError, GoalError
 from dp_ros.model.network import Context
 from dp_ros.model.route_plan import RoutePlan
 from dp_ros.observation.observation import Observation
@@ -33,6 +34,7 @@ class Controller(ABC):
         epoch: counts resets; every chunk carries it, so that what was predicted before a reset can be dropped.
         goal: what to do; None where nothing was asked for.
         plan: routes and fused experts of every evaluation to come; None for a network without experts.
+        sampled: noise levels of a full denoise.
         stage_ms: milliseconds that the last tick spent in 'encode', 'network' and 'decode'.
     """
 
@@ -44,6 +46,7 @@ class Controller(ABC):
         self.seq = 0
         self.stage_ms: dict[str, float] = {}
         self._generator = torch.Generator()
+        self.sampled = sampled_levels(policy.levels, control)
         self._past = CommandedPast(policy.config.network.past_actions, policy.contract.timing.period_ns)
         self.plan = RoutePlan(policy.network, self._schedules()) if policy.network.experts() else None
         if control.guidance != 1.0 or control.goal_free:
@@ -150,7 +153,7 @@ class Controller(ABC):
         return chunk
 
     def _origin(self, observation: Observation) -> Tensor:
-        return self.policy.origin(torch.from_numpy(observation.proprio[-1]))
+        return self.policy.origin(torch.tensor(observation.proprio[-1]))
 
     @abstractmethod
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
@@ -186,13 +189,13 @@ class Controller(ABC):
         """Evaluations of a full denoise."""
 
     def _sample(self, denoise: Denoise, start_BTP: Tensor) -> Tensor:
-        sigmas = self.policy.levels.table(self._full_steps(), self.control.schedule).to(start_BTP.device)
+        sigmas = self.sampled.table(self._full_steps(), self.control.schedule).to(start_BTP.device)
         return SAMPLERS[self.control.sampler](denoise, start_BTP, sigmas)
 
     def _full_denoise(self, context: Context) -> Tensor:
-        levels, network = self.policy.levels, self.policy.network
+        network = self.policy.network
         noise_BTP = torch.randn(1, network.num_tokens, network.token_dim, generator=self._generator)
-        start_BTP = (levels.sigma_max * noise_BTP).to(self.policy.device)
+        start_BTP = (self.sampled.sigma_max * noise_BTP).to(self.policy.device)
         return self._sample(self.denoiser(context, 'full'), start_BTP)
 
 
@@ -297,6 +300,21 @@ class ChunkPolicy(Controller):
 
     def _full_steps(self) -> int:
         return self.control.evaluations
+
+
+def sampled_levels(trained: NoiseLevels, control: ControlConfig) -> NoiseLevels:
+    """The noise range of a full denoise: the trained one, or a part of it.
+
+    Raises:
+        ConfigError: it reaches beyond what the network was trained for.
+    """
+    low, high = control.sigma_min or trained.sigma_min, control.sigma_max or trained.sigma_max
+    if not trained.sigma_min <= low < high <= trained.sigma_max:
+        raise ConfigError(
+            f'control.sigma_min and control.sigma_max must lie within the trained range '
+            f'{trained.sigma_min:g} to {trained.sigma_max:g}, one below the other; got {low:g} and {high:g}'
+        )
+    return replace(trained, sigma_min=low, sigma_max=high)
 
 
 def make_controller(policy: Policy, seed: int = 0, control: ControlConfig | None = None) -> Controller:

@@ -79,7 +79,7 @@ def train(
         The policy with averaged weights, and what belongs to it.
 
     Raises:
-        ConfigError: the experiment cannot be run on this store or machine.
+        ConfigError: the experiment cannot be run on this store or machine, or its run went beyond ``stop_after``.
         CheckpointError: no space for a snapshot; the older one is kept.
     """
     with world(device) as place:
@@ -172,6 +172,11 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
     done = 0
     if snapshot.exists():
         done = load_snapshot(snapshot, network, average, optimiser, identity, loss.heads)
+        if stop_after is not None and stop_after < done:
+            raise ConfigError(
+                f'{snapshot}: this run is at step {done} already, its weights of step {stop_after} are gone; choose '
+                'another folder for the run to have them'
+            )
     loss_module: nn.Module = loss
     if place.size > 1:
         # A batch without a goal of some kind does not use its encoder.

@@ -1,7 +1,7 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The model card: what a checkpoint is, and how it was made. Measured success is added by hand, with its command."""
+"""The model card: what a checkpoint is, and how it was made. Rollouts add what they measure (policy/card.py)."""
 
 from dp_ros.policy.policy import Policy
 from dp_ros.training.experiment import Experiment
@@ -16,6 +16,7 @@ def model_card(experiment: Experiment, policy: Policy, facts: dict[str, str]) ->
     cameras = ', '.join(f'{c.name} {c.size[0]}x{c.size[1]} px' for c in contract.cameras) or 'none'
     vectors = ', '.join(f'{v.name} ({v.dim})' for v in contract.vectors)
     seen = f'| vectors | {vectors} |\n' if vectors else ''
+    per_action = control.evaluations_per_action(timing.action_horizon)
     recipe = '\n'.join(f'| {key} | {value} |' for key, value in vars(experiment.training).items())
     measured = '\n'.join(f'| {key} | {value} |' for key, value in facts.items())
     return f"""# {experiment.name}
@@ -30,6 +31,7 @@ def model_card(experiment: Experiment, policy: Policy, facts: dict[str, str]) ->
 {seen}| To / Tp / Ta / period | {horizons} / {timing.period_ns / 1e6:g} ms |
 | parameters | {parameters:,} |
 | control | {control.mode}, {control.evaluations} evaluation(s), start from {control.buffer_start} |
+| network evaluations an executed action | {per_action:.2f} |
 
 ## Training
 

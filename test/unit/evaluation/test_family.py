@@ -5,13 +5,16 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 
 from dp_ros.errors import ConfigError
+from dp_ros.evaluation.choice import Candidate, best
 from dp_ros.evaluation.family import Family, changed
-from dp_ros.evaluation.family_page import RowResult, markdown, rate_plot
-from dp_ros.evaluation.statistics import wilson_interval
+from dp_ros.evaluation.family_page import RowResult, markdown, page, plots, recovery_cells
+from dp_ros.evaluation.family_plot import SCALE, WIDTH, RatePlot, RatePoint, picture, svg
+from dp_ros.evaluation.statistics import paired_difference, wilson_interval
 from dp_ros.policy.config import ControlConfig
 from dp_ros.share import share_path
 
@@ -51,6 +54,7 @@ def test_rows_are_named_by_what_differs(read):
     ]
     assert family.steps_of('plain') == [20, 50]
     assert family.steps_of('other') == []
+    assert [row.costs_only for row in family.rows] == [True, False, False, False]
     own = ControlConfig(buffer_start='denoise', evaluations=1)
     assert family.rows[3].control_of(own) == ControlConfig(
         buffer_start='denoise', evaluations=2, guidance=1.5
@@ -114,26 +118,107 @@ def result(name, successes, evaluations=1, model='plain'):
 
 
 def test_the_table_pairs_rows_with_the_first_one_seed_by_seed():
-    table = markdown(
-        [result('plain', [True] * 6), result('two', [True, False, True, False, False, False], 2)]
-    )
-    lines = table.splitlines()
+    second = [True, False, True, False, False, False]
+    lines = markdown([result('plain', [True] * 6), result('two', second, 2)]).splitlines()
     assert len(lines) == 4
-    assert (
-        lines[2]
-        == '| plain | 1.000 [0.610, 1.000] | 6 | 1.000 | 1, 0.25 | 100 | 0.2500 | 1,234, 1,000 | 3.5 | 0 / 0, 1 |'
+    assert lines[0].count('|') == lines[1].count('|') == lines[2].count('|') == lines[3].count('|')
+    assert lines[2].startswith('| plain | 1.000 [0.610, 1.000] |  | 0 / 0, 1 | 6 | 1, 0.25 |')
+    value, low, high = paired_difference([True] * 6, second)
+    assert f'| {value:+.3f} [{low:+.3f}, {high:+.3f}] | 4 / 0, 0.12 | 6 | 2, 0.50 |' in lines[3]
+
+
+def disturbed(row, moved, recovered):
+    found = {
+        'moved': moved,
+        'recovered': recovered,
+        'interval': list(wilson_interval(recovered, moved)),
+        'seconds': {'p50': 1.25, 'p95': 2.0},
+    }
+    figures = {**row.figures, 'recovery': found}
+    return replace(row, name=f'{row.name}, disturbed', figures=figures, in_curve=False)
+
+
+def test_recovery_stands_beside_the_undisturbed_row_of_its_kind():
+    plain, two = result('plain', [True] * 4), result('two', [True, True, False, True])
+    rows = [plain, two, disturbed(result('two', [True, False, False, True]), 3, 2)]
+    ((name, without, with_it, difference, moved, recovered, seconds),) = recovery_cells(rows)
+    assert (name, moved, seconds) == ('two', '3', '1.25, 2.00')
+    assert without.startswith('0.750') and with_it.startswith('0.500') and recovered.startswith('0.667')
+    value, low, high = paired_difference(two.wins, rows[2].wins)
+    assert difference == f'{value:+.3f} [{low:+.3f}, {high:+.3f}]'
+    assert '## Recovery after a disturbance' in markdown(rows)
+    assert recovery_cells(rows[2:])[0][1] == '', 'without its kind there is nothing to compare with'
+    assert {name for plot in plots(rows) for name in plot.curves} == {'plain'}
+    assert all(len(points) == 2 for points in plots(rows)[0].curves.values()), (
+        'disturbed ones are not in plots'
     )
-    assert '| 4 / 0, 0.12 |' in lines[3]
 
 
 def test_plots_are_svg_with_a_point_and_an_interval_for_each_row():
-    first, second = result('plain', [True, False]), result('two', [True, True], 2)
-    svg = rate_plot(
-        'Success <over> it', 'evaluations', {'plain': [(2.0, second), (1.0, first)], 'b & c': [(1.0, first)]}
-    )
-    root = ElementTree.fromstring(svg)
+    points = [RatePoint(2.0, 1.0, 0.3, 1.0), RatePoint(1.0, 0.5, 0.1, 0.9)]
+    plot = RatePlot('x', 'Success <over> it', 'evaluations', {'plain': points, 'b & c': points[:1]})
+    drawn = svg(plot)
+    root = ElementTree.fromstring(drawn)
     circles = [e for e in root.iter() if e.tag.endswith('circle')]
     assert len(circles) == 3
     heights = [float(c.get('cy')) for c in circles[:2]]
     assert heights[0] > heights[1]  # half is below all
-    assert len(re.findall(r'd="M[\d.]+ [\d.]+V', svg)) == 3
+    assert len(re.findall(r'd="M[\d.]+ [\d.]+V', drawn)) == 3
+
+
+def test_the_picture_has_ink_where_the_points_are():
+    plot = RatePlot(
+        'x', 'Success', 'steps', {'plain': [RatePoint(5.0, 0.5, 0.4, 0.6), RatePoint(9.0, 1.0, 0.9, 1.0)]}
+    )
+    image = picture([plot, plot])
+    for column in range(2):
+        for x, rate in ((5.0, 0.5), (9.0, 1.0)):
+            left, top = (round(SCALE * v) for v in plot.place(x, rate))
+            assert tuple(image[top, left + column * SCALE * WIDTH]) == (0x0B, 0x6E, 0x99)
+    assert (image[-2:] == 255).all()
+
+
+def test_the_page_holds_every_row_and_is_whole():
+    rows = [result('plain', [True, False]), result('a <b>', [True, True], 2)]
+    text = page('Toy', 'test seeds', rows)
+    assert 'a &lt;b&gt;' in text and 'a <b>' not in text
+    assert text.count('<svg') == 2 and text.rstrip().endswith('</html>')
+    assert 'src=' not in text and 'href=' not in text
+
+
+def test_curves_add_rows_that_are_not_there_yet(read):
+    family = read(TEXT).with_curve([50, 70])
+    assert [row.name for row in family.rows[4:]] == ['plain, step 70', 'other, step 50', 'other, step 70']
+    assert family.steps_of('other') == [50, 70]
+
+
+def test_disturbed_rows_and_choices_are_read(read):
+    text = TEXT.replace('{model: plain, step: 20}', '{model: plain, disturb: true}')
+    family = read(text + 'choose:\n  plain: {episodes: 3, control: [{sigma_max: 1.0}]}\n')
+    assert family.rows[2].name == 'plain, disturbed' and family.rows[2].disturb
+    (choice,) = family.choose
+    assert (choice.model, choice.episodes, choice.control) == ('plain', 3, ({'sigma_max': 1.0},))
+
+
+@pytest.mark.parametrize(
+    ('choose', 'message'),
+    [
+        ('[plain]', 'choose must be a mapping of models'),
+        ('{odd: {episodes: 3, control: [{}]}}', r"choose.odd: no model 'odd'; legal"),
+        ('{plain: {episodes: 0, control: [{}]}}', 'choose.plain: needs episodes'),
+        ('{plain: {episodes: 3, control: [{sigma: 1}]}}', r'choose.plain.control\[0\]: unknown keys'),
+    ],
+)
+def test_illegal_choices_are_said(read, choose, message):
+    with pytest.raises(ConfigError, match=message):
+        read(TEXT + f'choose: {choose}\n')
+
+
+def candidate(changes, per_action, rate):
+    return Candidate(changes, ControlConfig(), per_action, rate, (0.0, 1.0))
+
+
+def test_the_best_is_the_most_successful_then_the_cheapest_then_the_first():
+    ways = [candidate({}, 0.5, 0.8), candidate({'a': 1}, 0.25, 0.9), candidate({'b': 1}, 0.25, 0.9)]
+    assert best([*ways, candidate({'c': 1}, 1.0, 0.9)]) is ways[1]
+    assert best(ways[:1]) is ways[0]

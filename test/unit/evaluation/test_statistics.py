@@ -10,7 +10,12 @@ import pytest
 import scipy.stats
 
 from dp_ros.errors import DpRosError
-from dp_ros.evaluation.statistics import paired_comparison, percentiles, wilson_interval
+from dp_ros.evaluation.statistics import (
+    paired_comparison,
+    paired_difference,
+    percentiles,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(('successes', 'trials'), [(0, 10), (3, 10), (97, 100), (100, 100), (1, 1)])
@@ -54,3 +59,48 @@ def test_mcnemar_without_differences_is_undecided():
 def test_mcnemar_needs_pairs():
     with pytest.raises(DpRosError, match='the seeds must pair'):
         paired_comparison([True], [True, False])
+
+
+def of_counts(both, only_first, only_second, neither):
+    pairs = (
+        [(True, True)] * both
+        + [(True, False)] * only_first
+        + [(False, True)] * only_second
+        + [(False, False)] * neither
+    )
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+@pytest.mark.parametrize(
+    ('counts', 'low', 'high'), [((36, 12, 2, 0), 0.0569, 0.3404), ((20, 12, 2, 16), 0.0562, 0.3292)]
+)
+def test_paired_differences_are_newcombes(counts, low, high):
+    """Cases of his own table (1998, method 10)."""
+    first, second = of_counts(*counts)
+    value, below, above = paired_difference(second, first)
+    assert value == pytest.approx((counts[1] - counts[2]) / sum(counts))
+    assert (below, above) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    assert paired_difference(first, second) == pytest.approx((-value, -above, -below))
+
+
+def test_where_one_always_wins_the_difference_is_that_of_two_rates():
+    """Closed form without correlation: all of one, none of the other, of n seeds."""
+    n = 20
+    value, low, high = paired_difference([False] * n, [True] * n)
+    margin = 1 - wilson_interval(n, n)[0]
+    assert (value, high) == (1.0, 1.0)
+    assert low == pytest.approx(1 - math.sqrt(2) * margin)
+
+
+def test_a_difference_of_none_is_no_certainty_and_of_no_seeds_nothing():
+    value, low, high = paired_difference([True] * 30, [True] * 30)
+    assert value == 0.0 and low == pytest.approx(-high) and 0.05 < high < 0.2
+    assert paired_difference([], []) == (0.0, -1.0, 1.0)
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_differences_lie_in_their_interval_and_that_in_the_possible(seed):
+    rng = np.random.default_rng(seed)
+    first, second = rng.random((2, int(rng.integers(1, 60)))) < rng.random((2, 1))
+    value, low, high = paired_difference(first.tolist(), second.tolist())
+    assert -1.0 - 1e-9 <= low <= value <= high <= 1.0 + 1e-9
