@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from dp_ros.data.demonstrations import Windows
+from dp_ros.model.network import Network
 from dp_ros.policy.normalizer import Normalizer
 from dp_ros.training.experiment import Experiment
+from dp_ros.training.goals import Aims
+from dp_ros.training.loss import TrainingLoss
 from dp_ros.training.past import draw_past
 
 BATCH, TOKENS, PER_TOKEN = 400, 3, 2
@@ -67,6 +70,28 @@ def test_processes_draw_what_one_process_draws_for_their_rows():
     whole, half = draw(past_dropout=0.5), draw(slice(BATCH // 2, BATCH), past_dropout=0.5)
     assert torch.equal(half.valid_BK, whole.valid_BK[BATCH // 2 :])
     assert torch.equal(half.x_BKP, whole.x_BKP[BATCH // 2 :])
+
+
+def test_noise_never_reaches_the_past():
+    """Whatever a step draws, the network is given the past clean, and learns nothing from it but what follows."""
+    config = experiment(past_dropout=0.0)
+    sizes = {'cameras': (), 'proprio_dim': 2, 'action_dim': 2, 'pred_horizon': 8, 'obs_horizon': 1}
+    network_config = replace(config.network, width=16, depth=1, heads=2)
+    torch.manual_seed(0)
+    loss = TrainingLoss(Network(network_config, **sizes), config.training)
+    past = draw(past_dropout=0.0)
+    embedded = []
+    loss.network.embed.register_forward_pre_hook(lambda module, inputs: embedded.append(inputs[0]))
+    clean = torch.zeros(BATCH, 4, 4)
+    for seed in range(2):
+        noise = torch.randn(BATCH, 4, 4, generator=torch.Generator().manual_seed(seed))
+        sigma = torch.full((BATCH, 4), 0.5 + seed)
+        loss(
+            torch.zeros(BATCH, 1, 2), {}, {}, clean, torch.ones_like(clean).bool(), sigma, noise, Aims(), past
+        )
+    pasts = [x for x in embedded if x.shape[1] == TOKENS]
+    assert len(pasts) == 2
+    assert all(torch.equal(x, past.x_BKP) for x in pasts)
 
 
 def test_without_past_tokens_nothing_is_drawn():
