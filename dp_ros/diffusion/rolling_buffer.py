@@ -8,6 +8,7 @@ back (Streaming Diffusion Policy, arXiv 2406.04806; TEDi, arXiv 2307.15042). The
 :func:`advance` is pure, so a stale tick can be dropped and a reset cannot be forgotten.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -76,20 +77,34 @@ def advance(
     Returns:
         The denoised estimate of all T tokens, whose first T / L tokens are final, and the buffer of the next tick.
     """
+    clean_BTP, lowered_BTP = lower(buffer, denoise, evaluations)
+    rolled_BTP = torch.cat([lowered_BTP[:, buffer.pop :], fresh_tokens(buffer, generator)], dim=1)
+    return clean_BTP, RollingBuffer(rolled_BTP, buffer.levels)
+
+
+def fresh_tokens(buffer: RollingBuffer, generator: torch.Generator) -> Tensor:
+    """The noise that a tick appends: (B, T / L, P)."""
+    return buffer.levels.sigma_max * _noise_like(buffer.x_BTP[:, : buffer.pop], generator)
+
+
+def level_steps(buffer: RollingBuffer, evaluations: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Sigma of every token before and after each of the evaluations in which a tick drops one level, each (B, T)."""
     if evaluations < 1:
         raise ValueError(f'evaluations must be at least 1, got {evaluations}')
-    x_BTP, level_BT = buffer.x_BTP, buffer.level_BT
-    levels = buffer.levels
-    clean_BTP = x_BTP
+    levels, level_BT = buffer.levels, buffer.level_BT
     for k in range(evaluations):
-        sigma_BT = levels.sigma(level_BT - k / evaluations)
         next_BT = level_BT - (k + 1) / evaluations
-        next_BT = levels.sigma_or_zero(torch.where(next_BT < 1e-6, torch.zeros_like(next_BT), next_BT))
+        next_BT = torch.where(next_BT < 1e-6, torch.zeros_like(next_BT), next_BT)
+        yield levels.sigma(level_BT - k / evaluations), levels.sigma_or_zero(next_BT)
+
+
+def lower(buffer: RollingBuffer, denoise: Denoise, evaluations: int = 1) -> tuple[Tensor, Tensor]:
+    """The denoised estimate of all tokens, and the tokens one level lower, the first T / L of them clean."""
+    x_BTP = clean_BTP = buffer.x_BTP
+    for sigma_BT, next_BT in level_steps(buffer, evaluations):
         clean_BTP = denoise(x_BTP, sigma_BT)
         x_BTP = ddim_step(x_BTP, clean_BTP, sigma_BT, next_BT)
-    fresh_BTP = levels.sigma_max * _noise_like(x_BTP[:, : buffer.pop], generator)
-    rolled_BTP = torch.cat([x_BTP[:, buffer.pop :], fresh_BTP], dim=1)
-    return clean_BTP, RollingBuffer(rolled_BTP, levels)
+    return clean_BTP, x_BTP
 
 
 def _noise_like(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -8,12 +8,15 @@ Inputs are never changed in place.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from dp_ros.diffusion.denoiser import Denoise, per_token
+
+Sigmas = Tensor | Sequence[float]
+"""A table; as numbers where a graph is recorded, in which no tensor can be asked whether it is 0."""
 
 
 def ddim_step(x_BTP: Tensor, denoised_BTP: Tensor, sigma_BT: Tensor, next_BT: Tensor) -> Tensor:
@@ -24,7 +27,7 @@ def ddim_step(x_BTP: Tensor, denoised_BTP: Tensor, sigma_BT: Tensor, next_BT: Te
 def sample_ddim(
     denoise: Denoise,
     x_BTP: Tensor,
-    sigmas: Tensor,
+    sigmas: Sigmas,
     eta: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -45,7 +48,7 @@ def sample_ddim(
     return x_BTP
 
 
-def sample_euler(denoise: Denoise, x_BTP: Tensor, sigmas: Tensor) -> Tensor:
+def sample_euler(denoise: Denoise, x_BTP: Tensor, sigmas: Sigmas) -> Tensor:
     """Euler's method in sigma (Karras et al., arXiv 2206.00364, algorithm 1 without the correction). Order 1."""
     for sigma, following in itertools.pairwise(sigmas):
         sigma_BT1, next_BT1 = per_token(sigma, x_BTP)[..., None], per_token(following, x_BTP)[..., None]
@@ -54,20 +57,20 @@ def sample_euler(denoise: Denoise, x_BTP: Tensor, sigmas: Tensor) -> Tensor:
     return x_BTP
 
 
-def sample_heun(denoise: Denoise, x_BTP: Tensor, sigmas: Tensor) -> Tensor:
+def sample_heun(denoise: Denoise, x_BTP: Tensor, sigmas: Sigmas) -> Tensor:
     """Heun's method (Karras et al., arXiv 2206.00364, algorithm 1). Order 2, two evaluations a step."""
     for sigma, following in itertools.pairwise(sigmas):
         sigma_BT1, next_BT1 = per_token(sigma, x_BTP)[..., None], per_token(following, x_BTP)[..., None]
         slope_BTP = (x_BTP - denoise(x_BTP, sigma_BT1[..., 0])) / sigma_BT1
         euler_BTP = x_BTP + (next_BT1 - sigma_BT1) * slope_BTP
-        if bool((following > 0).all()):
+        if _all(following > 0):
             second_BTP = (euler_BTP - denoise(euler_BTP, next_BT1[..., 0])) / next_BT1
             slope_BTP = 0.5 * (slope_BTP + second_BTP)
         x_BTP = x_BTP + (next_BT1 - sigma_BT1) * slope_BTP
     return x_BTP
 
 
-def sample_dpmpp_2m(denoise: Denoise, x_BTP: Tensor, sigmas: Tensor) -> Tensor:
+def sample_dpmpp_2m(denoise: Denoise, x_BTP: Tensor, sigmas: Sigmas) -> Tensor:
     """DPM-Solver++(2M) (Lu et al., arXiv 2211.01095, algorithm 2). Order 2, one evaluation a step.
 
     It remembers the previous estimate, so it must not be used on a rolling buffer, whose tokens move.
@@ -76,7 +79,7 @@ def sample_dpmpp_2m(denoise: Denoise, x_BTP: Tensor, sigmas: Tensor) -> Tensor:
     for sigma, following in itertools.pairwise(sigmas):
         sigma_BT1, next_BT1 = per_token(sigma, x_BTP)[..., None], per_token(following, x_BTP)[..., None]
         denoised_BTP = denoise(x_BTP, sigma_BT1[..., 0])
-        if bool((following == 0).all()):
+        if _all(following == 0):
             return denoised_BTP
         h_BT1 = sigma_BT1.log() - next_BT1.log()
         estimate_BTP = denoised_BTP
@@ -89,7 +92,11 @@ def sample_dpmpp_2m(denoise: Denoise, x_BTP: Tensor, sigmas: Tensor) -> Tensor:
     return x_BTP
 
 
-SAMPLERS: dict[str, Callable[[Denoise, Tensor, Tensor], Tensor]] = {
+def _all(flag: Tensor | bool) -> bool:
+    return flag if isinstance(flag, bool) else bool(flag.all())
+
+
+SAMPLERS: dict[str, Callable[[Denoise, Tensor, Sigmas], Tensor]] = {
     'ddim': sample_ddim,
     'euler': sample_euler,
     'heun': sample_heun,

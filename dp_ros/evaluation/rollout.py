@@ -26,6 +26,7 @@ from dp_ros.policy.card import Measurement
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import ControlConfig
 from dp_ros.policy.policy import Policy
+from dp_ros.policy.runtime import EAGER, use_backend
 from dp_ros.policy.streaming import Controller, make_controller
 from dp_ros.simulation.disturbance import disturbable
 from dp_ros.simulation.robot import SimulatedRobot, make_task, suite_tasks
@@ -46,6 +47,8 @@ class RolloutSettings:
         goal: what the policy is asked.
         phrasing: 'known' or 'held_out': which paraphrases of a task's instruction are used, where it has several.
         disturbance: of every episode; None for none.
+        backend: what computes the ticks (policy/runtime.py).
+        threads: of the CPU in each process; 0 leaves them to the libraries.
     """
 
     checkpoint: Path
@@ -57,6 +60,8 @@ class RolloutSettings:
     goal: GoalChoice = field(default_factory=GoalChoice)
     phrasing: str = 'known'
     disturbance: Disturbance | None = None
+    backend: str = EAGER
+    threads: int = 0
 
 
 class Runner:
@@ -71,6 +76,7 @@ class Runner:
         policy = load_checkpoint(settings.checkpoint)
         self.settings = settings
         self.controller: Controller = make_controller(policy, control=settings.control)
+        use_backend(self.controller, settings.backend, settings.checkpoint, settings.threads)
         self._tasks = suite_tasks(settings.task)
         self._task = self._tasks[0]
         self.robot = self._make(self._task)

@@ -50,6 +50,11 @@ class PolicyParams(LifecycleParams):
         '', 'YAML file: which topic carries which field; a bare name means one in config/bindings.'
     )
     device: str = param('cpu', "Torch device, such as 'cpu' or 'cuda:0'.")
+    backend: str = param(
+        'eager',
+        "What computes the ticks: 'eager', 'auto' or a backend whose artefact `dp_ros export` has written.",
+    )
+    threads: int = param(0, 'CPU threads of a tick; 0 leaves them to the library.', 0, 1024)
     seed: int = param(0, 'Seed of the noise; every ~/reset after the first takes the next one.', 0, 2**31 - 1)
     evaluations_per_tick: int = param(
         0, 'Network evaluations a tick; 0 takes the setting of the checkpoint.', 0, 1000

@@ -41,6 +41,7 @@ from dp_ros.observation.observation_file import save_observation
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.goal import Goal
 from dp_ros.policy.policy import Policy
+from dp_ros.policy.runtime import use_backend
 from dp_ros.policy.session import PolicySession, Tick
 from dp_ros.policy.streaming import make_controller
 
@@ -113,8 +114,8 @@ class PolicyNode(ManagedNode[PolicyParams]):
                 qos.sensor(source.qos, depth),
             )
         self.get_logger().info(
-            f'policy {policy.contract.name!r} ({policy.contract.hash[:8]}) on {params.device} fits binding '
-            f'{binding.name!r}'
+            f'policy {policy.contract.name!r} ({policy.contract.hash[:8]}) on {params.device}, '
+            f'backend {self._backend}, fits binding {binding.name!r}'
         )
 
     def activate(self) -> None:
@@ -148,7 +149,10 @@ class PolicyNode(ManagedNode[PolicyParams]):
             control = replace(control, guidance=self.params.guidance)
         if self.params.goal_free:
             control = replace(control, goal_free=True)
-        return make_controller(policy, self.params.seed, control)
+        controller = make_controller(policy, self.params.seed, control)
+        checkpoint = checkpoint_path(self.params.checkpoint)
+        self._backend = use_backend(controller, self.params.backend, checkpoint, self.params.threads)
+        return controller
 
     def _buffer(self, policy: Policy) -> ObservationBuffer:
         names = (

@@ -34,6 +34,7 @@ from dp_ros.contract import Contract
 from dp_ros.diffusion.rolling_buffer import RollingBuffer
 from dp_ros.errors import CheckpointError, DpRosError
 from dp_ros.model.goals import IMAGE, INSTRUCTION, GoalBatch
+from dp_ros.policy.commanded_past import PastActions
 from dp_ros.policy.config import PolicyConfig
 from dp_ros.policy.goal import Instructions
 from dp_ros.policy.normalizer import Normalizer
@@ -157,7 +158,15 @@ def load_checkpoint(directory: Path | str, device: str = 'cpu') -> Policy:
     }
     instructions = _instructions(blobs, directory)
     policy = Policy(
-        contract, config, network.eval().to(target), proprio, action, target, vectors, instructions
+        contract,
+        config,
+        network.eval().to(target),
+        proprio,
+        action,
+        target,
+        vectors,
+        instructions,
+        {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()},
     )
     deviation = golden_error(policy, tensors['golden.safetensors'])
     if not deviation <= GOLDEN_TOLERANCE:
@@ -166,6 +175,16 @@ def load_checkpoint(directory: Path | str, device: str = 'cpu') -> Policy:
             f'(tolerance {GOLDEN_TOLERANCE}); this build computes something else than the one that trained it'
         )
     return policy
+
+
+def read_golden(directory: Path | str) -> dict[str, Tensor]:
+    """The golden sample of a checkpoint.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    directory = Path(directory)
+    return _tensors(_read_verified(directory), 'golden.safetensors', directory)
 
 
 def observation_tensors(
@@ -189,15 +208,22 @@ def golden_tokens(policy: Policy, golden: dict[str, Tensor]) -> Tensor:
         blank = RollingBuffer(policy.hold_tokens(proprio), policy.levels)
         sigma_BT = policy.levels.sigma(blank.level_BT)
         x_BTP = blank.x_BTP + sigma_BT[..., None] * golden['noise'].to(policy.device)
-        past = None
-        if policy.config.network.past_tokens and 'past.actions' in golden:
-            past = golden['past.actions'].numpy(), golden['past.valid'].numpy()
-        context = policy.encode(proprio, images, vectors, _golden_goals(policy, golden), past)
+        context = policy.encode(
+            proprio, images, vectors, golden_goals(policy, golden), golden_past(policy, golden)
+        )
         rows = len(context.summary_BD)
         return policy.denoise(context)(x_BTP.repeat(rows, 1, 1), sigma_BT.repeat(rows, 1)).cpu()
 
 
-def _golden_goals(policy: Policy, golden: dict[str, Tensor]) -> Tensor | None:
+def golden_past(policy: Policy, golden: dict[str, Tensor]) -> PastActions | None:
+    """What was commanded before the golden observation; None where nothing was, or the policy does not look at it."""
+    if not policy.config.network.past_tokens or 'past.actions' not in golden:
+        return None
+    return golden['past.actions'].numpy(), golden['past.valid'].numpy()
+
+
+def golden_goals(policy: Policy, golden: dict[str, Tensor]) -> Tensor | None:
+    """The golden goals encoded, one row for each kind in the contract's order; None for a policy without goals."""
     encoder, device = policy.network.goals, policy.device
     if encoder is None:
         return None

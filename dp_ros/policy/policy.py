@@ -38,6 +38,7 @@ class Policy:
         device: where the network lives.
         vectors: normalisers of the contract's further vectors, by name.
         instructions: whose embeddings are known.
+        digests: SHA-256 of the files that it was loaded from, by name; empty for one that was not.
     """
 
     contract: Contract
@@ -48,6 +49,7 @@ class Policy:
     device: torch.device
     vectors: Mapping[str, Normalizer] = field(default_factory=dict)
     instructions: Instructions = field(default_factory=Instructions)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def denoiser(self) -> Denoiser:
@@ -80,21 +82,49 @@ class Policy:
         Raises:
             ContractError: a field is missing or has another shape.
         """
-        vectors = vectors or {}
-        self._check(proprio, images, vectors)
-        state_BOS = self.proprio.encode(torch.tensor(proprio))[None].to(self.device)
-        pictures = {c.name: torch.tensor(images[c.name])[None].to(self.device) for c in self.contract.cameras}
-        further = {
-            name: normalizer.encode(torch.tensor(vectors[name]))[None].to(self.device)
-            for name, normalizer in self.vectors.items()
-        }
+        return self.encode_inputs(self.inputs(proprio, images, vectors, past), goal_RD)
+
+    def encode_inputs(self, inputs: Mapping[str, Tensor], goal_RD: Tensor | None) -> Context:
+        """Encode what :meth:`inputs` returned."""
+        past = Past(inputs['past'][None], inputs['past_valid'][None]) if 'past' in inputs else None
         return self.network.encode(
-            state_BOS, pictures, goal_RD, vectors=further, past=self._past(past, proprio)
+            inputs['proprio'][None],
+            {c.name: inputs[f'image.{c.name}'][None] for c in self.contract.cameras},
+            goal_RD,
+            vectors={name: inputs[f'vector.{name}'][None] for name in self.vectors},
+            past=past,
         )
 
-    def _past(self, past: PastActions | None, proprio: np.ndarray) -> Past | None:
+    def inputs(
+        self,
+        proprio: np.ndarray,
+        images: Mapping[str, np.ndarray],
+        vectors: Mapping[str, np.ndarray] | None = None,
+        past: PastActions | None = None,
+    ) -> dict[str, Tensor]:
+        """What the network sees of one observation, by the names of tick_graph.py, on the policy's device.
+
+        On the CPU pictures are not copied.
+
+        Raises:
+            ContractError: a field is missing or has another shape.
+        """
+        vectors = vectors or {}
+        self._check(proprio, images, vectors)
+        inputs = {'proprio': self.proprio.encode(_shared(proprio)).to(self.device)}
+        for camera in self.contract.cameras:
+            inputs[f'image.{camera.name}'] = _shared(images[camera.name]).to(self.device)
+        for name, normalizer in self.vectors.items():
+            inputs[f'vector.{name}'] = normalizer.encode(_shared(vectors[name])).to(self.device)
+        if self.network.past is not None:
+            tokens = self._past(past, inputs['proprio'][None], proprio)
+            inputs |= {'past': tokens.x_BKP[0], 'past_valid': tokens.valid_BK[0]}
+        return inputs
+
+    def _past(self, past: PastActions | None, like_BX: Tensor, proprio: np.ndarray) -> Past:
+        assert self.network.past is not None
         if past is None:
-            return None
+            return self.network.past.none(like_BX)
         actions_1HA, valid_1H = (torch.from_numpy(part)[None] for part in past)
         actions_1HA = actions_1HA - self.origin(torch.tensor(proprio[-1]))
         tokens = past_tokens(self.config.network, self.config.diffusion, self.action, actions_1HA, valid_1H)
@@ -204,6 +234,11 @@ class Policy:
         wrong = [f'{k}: expected {v}, got {got.get(k)}' for k, v in wanted.items() if got.get(k) != v]
         if wrong:
             raise ContractError('observation does not fit the contract: ' + '; '.join(wrong))
+
+
+def _shared(array: np.ndarray) -> Tensor:
+    # A tensor on the array's own memory; arrays that must not be written to, which torch cannot promise, are copied.
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def fold(actions: Tensor, per_token: int) -> Tensor:

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 from dp_ros.action.chunk import ActionChunk
 from dp_ros.diffusion.denoiser import Denoise
 from dp_ros.diffusion.levels import NoiseLevels
-from dp_ros.diffusion.rolling_buffer import RollingBuffer, advance
+from dp_ros.diffusion.rolling_buffer import RollingBuffer, advance, fresh_tokens
 from dp_ros.diffusion.samplers import SAMPLERS
 from dp_ros.errors import ConfigError, GoalError
 from dp_ros.model.network import Context
@@ -24,6 +25,10 @@ from dp_ros.policy.commanded_past import CommandedPast
 from dp_ros.policy.config import ControlConfig
 from dp_ros.policy.goal import Goal
 from dp_ros.policy.policy import Policy
+from dp_ros.policy.tick_graph import ChunkGraph, StreamGraph, TickGraph
+
+if TYPE_CHECKING:
+    from dp_ros.policy.backends.backend import Runtime
 
 
 class Controller(ABC):
@@ -35,7 +40,9 @@ class Controller(ABC):
         goal: what to do; None where nothing was asked for.
         plan: routes and fused experts of every evaluation to come; None for a network without experts.
         sampled: noise levels of a full denoise.
-        stage_ms: milliseconds that the last tick spent in 'encode', 'network' and 'decode'.
+        runtime: what computes the ticks (runtime.py); None for the eager network.
+        stage_ms: milliseconds that the last tick spent in 'encode', 'network' and 'decode'; a runtime encodes inside
+            its one graph, and 'encode' is then what prepares its inputs.
     """
 
     def __init__(self, policy: Policy, control: ControlConfig, seed: int = 0):
@@ -45,6 +52,7 @@ class Controller(ABC):
         self.epoch = 0
         self.seq = 0
         self.stage_ms: dict[str, float] = {}
+        self.runtime: Runtime | None = None
         self._generator = torch.Generator()
         self.sampled = sampled_levels(policy.levels, control)
         self._past = CommandedPast(policy.config.network.past_actions, policy.contract.timing.period_ns)
@@ -120,16 +128,15 @@ class Controller(ABC):
         if self.waits_for_goal:
             raise self.no_goal()
         start = time.perf_counter()
-        context = self.policy.encode(
-            observation.proprio,
-            observation.images,
-            observation.vectors,
-            self._goal_RD,
-            self._past.before(observation.stamp_ns),
-        )
-        self._synchronise()
-        encoded = time.perf_counter()
-        tokens_BTP = self._denoise(context, observation)
+        if self.runtime is None:
+            context = self._encode(observation)
+            self._synchronise()
+            encoded = time.perf_counter()
+            tokens_BTP = self._denoise(context, observation)
+        else:
+            inputs = self._inputs(observation)
+            encoded = time.perf_counter()
+            tokens_BTP = self._run(self.runtime, inputs, observation)
         self._synchronise()
         denoised = time.perf_counter()
         positions = self.policy.to_actions(tokens_BTP, self._origin(observation))[0].numpy()
@@ -156,8 +163,38 @@ class Controller(ABC):
         return self.policy.origin(torch.tensor(observation.proprio[-1]))
 
     @abstractmethod
+    def graph(self) -> TickGraph:
+        """What a backend computes in place of the eager tick."""
+
+    @abstractmethod
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
         """Denoised action tokens (1, T, P) for an encoded observation."""
+
+    @abstractmethod
+    def _run(self, runtime: 'Runtime', inputs: dict[str, Tensor], observation: Observation) -> Tensor:
+        """The same by a runtime, for the inputs that an observation gives."""
+
+    def _encode(self, observation: Observation) -> Context:
+        return self.policy.encode(
+            observation.proprio,
+            observation.images,
+            observation.vectors,
+            self._goal_RD,
+            self._past.before(observation.stamp_ns),
+        )
+
+    def _inputs(self, observation: Observation) -> dict[str, Tensor]:
+        inputs = self.policy.inputs(
+            observation.proprio,
+            observation.images,
+            observation.vectors,
+            self._past.before(observation.stamp_ns),
+        )
+        if self._goal_RD is not None:
+            # Without a goal there is one branch; a graph for two computes it twice.
+            rows = 1 if self.control.guidance in (0.0, 1.0) else 2
+            inputs['goal'] = self._goal_RD.expand(rows, -1).contiguous()
+        return inputs
 
     def _synchronise(self) -> None:
         if self.policy.device.type == 'cuda':
@@ -193,10 +230,12 @@ class Controller(ABC):
         return SAMPLERS[self.control.sampler](denoise, start_BTP, sigmas)
 
     def _full_denoise(self, context: Context) -> Tensor:
+        return self._sample(self.denoiser(context, 'full'), self._pure_noise())
+
+    def _pure_noise(self) -> Tensor:
         network = self.policy.network
         noise_BTP = torch.randn(1, network.num_tokens, network.token_dim, generator=self._generator)
-        start_BTP = (self.sampled.sigma_max * noise_BTP).to(self.policy.device)
-        return self._sample(self.denoiser(context, 'full'), start_BTP)
+        return (self.sampled.sigma_max * noise_BTP).to(self.policy.device)
 
 
 class StreamingPolicy(Controller):
@@ -236,16 +275,31 @@ class StreamingPolicy(Controller):
         self._origin_A = torch.zeros(len(self.policy.contract.joint_names), dtype=torch.float64)
 
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
-        origin_A = self._origin(observation)
-        if self._buffer is None:
-            self._buffer = self._start(context, observation)
+        buffer, denoise = self._at(observation, context), self.denoiser(context, 'tick')
+        clean_BTP, self._buffer = advance(buffer, denoise, self._generator, self.control.evaluations)
+        return clean_BTP
+
+    def _at(self, observation: Observation, context: Context | None = None) -> RollingBuffer:
+        """The buffer of this tick: a new one at the start of an epoch, else counting from the pose as it is now."""
+        origin_A, buffer = self._origin(observation), self._buffer
+        if buffer is None:
+            buffer = self._start(context or self._encode(observation), observation)
         elif self.policy.config.diffusion.relative_actions:
             # Exact whatever the noise: it is added to the clean tokens, and so is this.
-            self._buffer = self._buffer.plus(self.policy.moved_tokens(origin_A - self._origin_A))
+            buffer = buffer.plus(self.policy.moved_tokens(origin_A - self._origin_A))
         self._origin_A = origin_A
-        denoise = self.denoiser(context, 'tick')
-        clean_BTP, self._buffer = advance(self._buffer, denoise, self._generator, self.control.evaluations)
-        return clean_BTP
+        return buffer
+
+    def graph(self) -> TickGraph:
+        """One tick of the buffer; the start of an epoch stays eager."""
+        return StreamGraph(self.policy, self.control, self.plan)
+
+    def _run(self, runtime: 'Runtime', inputs: dict[str, Tensor], observation: Observation) -> Tensor:
+        buffer = self._at(observation)
+        fresh_TP = fresh_tokens(buffer, self._generator)[0]
+        clean_TP, next_TP = runtime.run({**inputs, 'x': buffer.x_BTP[0], 'fresh': fresh_TP})
+        self._buffer = RollingBuffer(next_TP[None], self.policy.levels)
+        return clean_TP[None]
 
     def _schedules(self) -> dict[str, Tensor]:
         def tick(denoise: Denoise, x_BTP: Tensor) -> object:
@@ -297,6 +351,15 @@ class ChunkPolicy(Controller):
 
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
         return self._full_denoise(context)
+
+    def graph(self) -> TickGraph:
+        """A full denoise, from the observation on."""
+        sigmas = self.sampled.table(self._full_steps(), self.control.schedule)
+        return ChunkGraph(self.policy, self.control, self.plan, sigmas, self._schedules()['full'])
+
+    def _run(self, runtime: 'Runtime', inputs: dict[str, Tensor], observation: Observation) -> Tensor:
+        (tokens_TP,) = runtime.run({**inputs, 'start': self._pure_noise()[0]})
+        return tokens_TP[None]
 
     def _full_steps(self) -> int:
         return self.control.evaluations

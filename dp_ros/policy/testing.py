@@ -59,10 +59,10 @@ def tiny_instructions(contract: Contract) -> Instructions:
     return Instructions(('push the button', 'open the drawer'), torch.nn.functional.normalize(vectors_MG))
 
 
-def tiny_checkpoint(directory: Path, contract: Contract, seed: int = 0) -> Path:
+def tiny_checkpoint(directory: Path, contract: Contract, seed: int = 0, **sizes: Any) -> Path:
     """Write the tiny policy as a checkpoint and return its directory."""
     golden = observation_tensors(**contract.example())
-    policy = tiny_policy(contract, seed)
+    policy = tiny_policy(contract, seed, **sizes)
     if 'instruction' in contract.goals:
         golden['goal.instruction'] = policy.instructions.vectors_MG[0]
     if 'image' in contract.goals:

@@ -118,6 +118,7 @@ def test_every_import_is_a_requirement(described):
     extras = described['extras_require']
     required = requirement_names(described['install_requires'])
     optional = requirement_names([*extras['sim'], *extras['metaworld'], *extras['train']])
+    backends = requirement_names([*extras['onnxruntime'], *extras['openvino']])
     for path in python_files('dp_ros'):
         room = path.relative_to(PACKAGE).parts[0]
         for name in third_party(path):
@@ -125,6 +126,8 @@ def test_every_import_is_a_requirement(described):
                 continue
             distribution = BRINGS.get(name) or DISTRIBUTIONS.get(name, name)
             allowed = required | optional if room in ('simulation', 'training', 'evaluation') else required
+            if path.parent.name == 'backends':
+                allowed = required | backends
             assert distribution in allowed, f'{path}: setup.py does not ask for {distribution}'
 
 
@@ -137,7 +140,7 @@ def test_constraints_pin_every_requirement(described):
     extras = described['extras_require']
     wanted = [
         requirement
-        for name in ('sim', 'metaworld', 'train', 'ros-jazzy', 'dev')
+        for name in ('sim', 'metaworld', 'train', 'export', 'onnxruntime', 'openvino', 'ros-jazzy', 'dev')
         for requirement in extras[name]
     ]
     assert requirement_names([*described['install_requires'], *wanted]) <= {

@@ -117,6 +117,8 @@ def test_bench_measures_every_stage(checkpoint, tmp_path, capsys):
                 'latency',
                 '--checkpoint',
                 str(checkpoint),
+                '--backend',
+                'eager',
                 '--ticks',
                 '5',
                 '--json',
@@ -126,11 +128,25 @@ def test_bench_measures_every_stage(checkpoint, tmp_path, capsys):
         == 0
     )
     figures = json.loads((tmp_path / 'b.json').read_text())
-    assert list(figures['stages_ms']) == ['observe', 'encode', 'network', 'decode', 'plan', 'total']
-    assert all(values['count'] == 5 and values['p50'] > 0 for values in figures['stages_ms'].values())
+    (measured,) = figures['backends'].values()
+    assert list(measured['stages_ms']) == ['observe', 'encode', 'network', 'decode', 'plan', 'total']
+    assert all(values['count'] == 5 and values['p50'] > 0 for values in measured['stages_ms'].values())
     assert figures['flop'] > 0
-    assert figures['ratio_to_bound'] > 1.0, 'nothing runs faster than its own matrix products'
+    assert measured['ratio_to_bound'] > 1.0, 'nothing runs faster than its own matrix products and weights'
     assert 'p99' in capsys.readouterr().out
+
+
+def test_export_and_bench_refuse_what_they_do_not_know(checkpoint, capsys):
+    assert main(['export', '--checkpoint', str(checkpoint), '--backend', 'tensorrt']) == 2
+    assert 'legal: onnxruntime, openvino' in capsys.readouterr().err
+    assert (
+        main(['bench', 'latency', '--checkpoint', str(checkpoint), '--backend', 'warp', '--ticks', '1']) == 2
+    )
+    assert "unknown backend 'warp'; legal: eager, auto, " in capsys.readouterr().err
+    assert (
+        main(['rollout', '--checkpoint', str(checkpoint), '--processes', '1', '--backend', 'openvino']) == 2
+    )
+    assert f'make it: dp_ros export --checkpoint {checkpoint} --backend openvino' in capsys.readouterr().err
 
 
 def test_inspect_says_what_experts_cost_and_where_they_work(tmp_path, capsys):

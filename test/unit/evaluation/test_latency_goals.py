@@ -23,7 +23,7 @@ def test_guidance_costs_a_second_branch_and_no_guidance_none(kind):
 
     def operations(guidance):
         controller = make_controller(policy, control=ControlConfig(guidance=guidance))
-        return measure_ticks(controller, ticks=1, warmup=0)['flop']
+        return measure_ticks({'eager': controller}, ticks=1, warmup=0)['flop']
 
     one, free, two = (operations(guidance) for guidance in (1.0, 0.0, 2.0))
     assert one == free
