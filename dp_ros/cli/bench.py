@@ -6,12 +6,17 @@
 import argparse
 import importlib
 
+from dp_ros.cli.idle_threads import sleep_when_idle
+
 BENCHES = {
     'family': 'the ablation set of a benchmark: trained or loaded, rolled out, in one table',
     'latency': 'latency of a tick by stage',
+    'train': 'samples a second of a training run, by stage, and what holds it up',
     'motion': 'how well joint trajectory controllers follow our windows and the messages of other stacks',
     'faults': 'what the action node does in every fault of the matrix',
 }
+# Those that train, as `dp_ros train` does.
+TRAINS = ('family', 'train')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the bench."""
+    if args.bench in TRAINS:
+        sleep_when_idle()
     module = importlib.import_module(f'dp_ros.cli.bench_{args.bench}')
     words = BENCHES[args.bench]
     parser = argparse.ArgumentParser(

@@ -9,6 +9,7 @@ import keyword
 import sys
 
 from dp_ros import __version__
+from dp_ros.cli.idle_threads import sleep_when_idle
 from dp_ros.errors import DpRosError
 
 COMMANDS = {
@@ -33,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     # Only the module of the asked command is imported: torch and the simulator take seconds.
     asked = next((a for a in argv if a in COMMANDS), None)
+    if asked == 'train':
+        sleep_when_idle()
     modules = {}
     for name, text in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + '.')

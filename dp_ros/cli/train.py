@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 
 from dp_ros.policy.checkpoint import save_checkpoint
+from dp_ros.training.data import golden_observation
 from dp_ros.training.experiment import Experiment
-from dp_ros.training.loop import golden_observation, train
+from dp_ros.training.loop import train
 from dp_ros.training.model_card import model_card
 
 

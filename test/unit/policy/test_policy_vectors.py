@@ -19,8 +19,9 @@ from dp_ros.policy.checkpoint import load_checkpoint, save_checkpoint
 from dp_ros.policy.normalizer import VECTOR_STD_FLOOR, Normalizer
 from dp_ros.policy.streaming import StreamingPolicy
 from dp_ros.policy.testing import tiny_checkpoint, tiny_policy
+from dp_ros.training.data import golden_observation
 from dp_ros.training.experiment import Experiment
-from dp_ros.training.loop import golden_observation, train
+from dp_ros.training.loop import train
 from dp_ros.training.model_card import model_card
 
 CONTRACT = Contract(

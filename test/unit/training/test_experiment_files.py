@@ -16,8 +16,9 @@ from dp_ros.observation.observation import Observation
 from dp_ros.policy.checkpoint import load_checkpoint, save_checkpoint
 from dp_ros.policy.goal import Goal
 from dp_ros.policy.streaming import make_controller
+from dp_ros.training.data import golden_observation
 from dp_ros.training.experiment import Experiment
-from dp_ros.training.loop import golden_observation, train
+from dp_ros.training.loop import train
 
 CONFIG = Path(__file__).parents[3] / 'config'
 FILES = sorted((CONFIG / 'experiments').glob('*.yaml'))
