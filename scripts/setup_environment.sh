@@ -70,7 +70,7 @@ make_venv() {
 }
 
 install_packages() {
-    local extras=sim,metaworld,train,export,onnxruntime,openvino,dev constraints=constraints.txt
+    local extras=sim,metaworld,pusht,train,export,onnxruntime,openvino,dev constraints=constraints.txt
     if [ -z "${ROS_DISTRO:-}" ]; then
         extras+=",ros-${ROS_WHEELS:-jazzy}"
     fi

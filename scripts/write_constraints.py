@@ -7,7 +7,7 @@
 Run for each Python that setup.py supports::
 
     python3.X -m pip install --dry-run --ignore-installed --report X.json \\
-        '.[sim,metaworld,train,export,onnxruntime,openvino,ros-jazzy,dev]'
+        '.[sim,metaworld,pusht,train,export,onnxruntime,openvino,ros-jazzy,dev]'
 
 with ``-c constraints.txt`` to keep what is pinned, without it to move to the newest versions. Then::
 
@@ -20,8 +20,8 @@ import sys
 from pathlib import Path
 
 HEADER = """\
-# Exact versions of everything that the extras sim, metaworld, train, export, onnxruntime, openvino, ros-jazzy and dev
-# install, on Python 3.10 to 3.12.
+# Exact versions of everything that the extras sim, metaworld, pusht, train, export, onnxruntime, openvino, ros-jazzy
+# and dev install, on Python 3.10 to 3.12.
 # Written by scripts/write_constraints.py, which says how. setup.py carries the ranges.
 # For the extra ros-kilted leave out the lines that begin with `ros-`: each ROS distribution has its own versions.
 """

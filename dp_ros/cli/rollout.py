@@ -177,4 +177,6 @@ def run(args: argparse.Namespace) -> int:
         f'strict {figures["strict_success_rate"]:.3f} [{strict_low:.3f}, {strict_high:.3f}], '
         f'{len(episodes)} episodes'
     )
+    for name in episodes[0].measures:
+        print(f'mean {name.replace("_", " ")} {figures[f"mean_{name}"]:.3f}')
     return 0

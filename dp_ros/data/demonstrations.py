@@ -74,9 +74,11 @@ class Demonstrations:
         if not episodes:
             raise StoreError('no episodes: collect or import some first')
         self.lengths = [len(e) for e in episodes]
-        self.proprio = torch.from_numpy(np.concatenate([e.proprio for e in episodes]))
+        # The newest ones, where the store holds more observations than the contract wants.
+        newest = slice(-contract.timing.obs_horizon, None)
+        self.proprio = torch.from_numpy(np.concatenate([e.proprio[:, newest] for e in episodes]))
         self.vectors = {
-            v.name: torch.from_numpy(np.concatenate([e.vectors[v.name] for e in episodes]))
+            v.name: torch.from_numpy(np.concatenate([e.vectors[v.name][:, newest] for e in episodes]))
             for v in contract.vectors
         }
         self.episode = np.repeat(np.arange(len(episodes)), self.lengths)
@@ -84,7 +86,8 @@ class Demonstrations:
         self.goals = EpisodeGoals(contract, episodes, labelled_share, seed) if contract.goals else None
         self._images = {c.name: [e.images[c.name] for e in episodes] for c in contract.cameras}
         self._seen = {
-            c.name: np.concatenate([e.image_index[c.name] for e in episodes]) for c in contract.cameras
+            c.name: np.concatenate([e.image_index[c.name][:, newest] for e in episodes])
+            for c in contract.cameras
         }
         # All curves lie on one axis of time, one after the other, so that one search serves every window of a batch.
         spans_ns = np.array([e.command_stamps_ns[-1] - e.command_stamps_ns[0] for e in episodes])

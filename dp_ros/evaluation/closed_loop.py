@@ -155,6 +155,7 @@ class EpisodeLog:
             wall_s=wall_s,
             success_s=self._success_s,
             disturbed_s=self._disturbed_s,
+            measures=dict(result.measures),
         )
 
     def disturbed(self) -> None:

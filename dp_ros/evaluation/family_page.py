@@ -94,7 +94,7 @@ def cells(rows: Sequence[RowResult]) -> list[list[str]]:
                 f'{pair.only_first} / {pair.only_second}, {pair.p_value:.2g}',
                 str(len(seeds)),
                 f'{row.evaluations}, {row.per_action:.2f}',
-                f'{sum(seed["max_reward"] for seed in seeds) / len(seeds):.3f}',
+                ', '.join([f'{sum(seed["max_reward"] for seed in seeds) / len(seeds):.3f}', *_means(row)]),
                 str(row.step),
                 f'{row.loss["loss_buffer"]:.4f}' if 'loss_buffer' in row.loss else '',
                 f'{row.parameters["total"]:,}, {row.parameters["active"]:,}',
@@ -204,6 +204,15 @@ def page(title: str, about: str, rows: Sequence[RowResult]) -> str:
         sections=sections(rows),
         rows=rows,
     )
+
+
+def _means(row: RowResult) -> list[str]:
+    """What the benchmark scores besides, as means over the episodes."""
+    return [
+        f'{key.removeprefix("mean_").replace("_", " ")} {value:.3f}'
+        for key, value in row.figures.items()
+        if key.startswith('mean_')
+    ]
 
 
 def _rate(rate: float, interval: Sequence[float]) -> str:

@@ -78,6 +78,7 @@ class EpisodeRecord:
         success_s: seconds from the beginning to the first moment of success; None without success, or where nobody
             looked.
         disturbed_s: when the object was moved; None where it was not.
+        measures: what else the benchmark reports of an episode, name to number.
     """
 
     seed: int
@@ -97,6 +98,7 @@ class EpisodeRecord:
     task: str = ''
     success_s: float | None = None
     disturbed_s: float | None = None
+    measures: dict[str, float] = field(default_factory=dict)
 
     def check(self, joints: int, where: str) -> None:
         """Raise StoreError where the arrays do not fit together; the message names the array."""
@@ -212,6 +214,7 @@ _PLAIN = (
     'task',
     'success_s',
     'disturbed_s',
+    'measures',
 )
 
 

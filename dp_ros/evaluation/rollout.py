@@ -177,6 +177,7 @@ def summary(settings: RolloutSettings, episodes: Sequence[EpisodeRecord]) -> dic
                 'max_reward': float(e.max_reward),
                 'success_s': _rounded(e.success_s),
                 **({'disturbed_s': _rounded(e.disturbed_s)} if settings.disturbance else {}),
+                **e.measures,
                 'wall_s': round(e.wall_s, 3),
             }
             for e in episodes
@@ -225,6 +226,8 @@ def recovery(episodes: Sequence[EpisodeRecord]) -> dict[str, Any]:
 def _rates(episodes: Sequence[EpisodeRecord]) -> dict[str, Any]:
     count = len(episodes)
     rates: dict[str, Any] = {'episodes': count}
+    for name in episodes[0].measures if episodes else ():
+        rates[f'mean_{name}'] = sum(e.measures[name] for e in episodes) / count
     for key, wins in (
         ('success', sum(e.success for e in episodes)),
         ('strict_success', sum(e.strict_success for e in episodes)),

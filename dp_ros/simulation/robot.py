@@ -5,7 +5,7 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +28,7 @@ class EpisodeResult:
         strict_success: the task's stricter condition holds at the last step of the episode; False before it.
         done: the episode's last step was made, or it ended early with success where the benchmark does so; later
             steps change nothing above but ``steps``.
+        measures: what else the benchmark reports of an episode, name to number.
     """
 
     seed: int
@@ -36,6 +37,7 @@ class EpisodeResult:
     success: bool
     strict_success: bool
     done: bool
+    measures: dict[str, float] = field(default_factory=dict)
 
 
 class SimulatedRobot(Protocol):
@@ -163,6 +165,15 @@ TASKS: dict[str, Task] = {
         'dp_ros.simulation.aloha:AlohaTransferCube',
         'dp_ros.simulation.demonstration:TransferCubeDemonstrator',
     ),
+    **{
+        name: Task(
+            'dp_ros.simulation.pusht:PushTRobot',
+            'dp_ros.simulation.pusht_expert:PushTDemonstrator',
+            'pusht',
+            (name == 'pusht-state',),
+        )
+        for name in ('pusht', 'pusht-state')
+    },
     **{f'metaworld/{name}': _metaworld(name, False) for name in paraphrases()},
     **{f'metaworld/{name}-state': _metaworld(name, True) for name in paraphrases()},
 }

@@ -10,7 +10,7 @@ from typing import Any
 from dp_ros.contract import Timing
 from dp_ros.contract.contract import GOAL_KINDS
 from dp_ros.contract.strict_yaml import load_strict_yaml
-from dp_ros.errors import ConfigError
+from dp_ros.errors import ConfigError, ContractError
 from dp_ros.model.network import NetworkConfig
 from dp_ros.policy.config import ControlConfig, DiffusionConfig, build, check_keys
 
@@ -110,17 +110,25 @@ class HorizonConfig:
     """Horizons in place of the store's, which holds commands as a curve and so fits any of them.
 
     Attributes:
+        obs_horizon: To, at most the store's; 0 takes the contract's.
         pred_horizon: Tp; 0 takes the contract's.
         action_horizon: Ta, and with it the number of noise levels of the buffer, Tp / Ta; 0 takes the contract's.
     """
 
+    obs_horizon: int = 0
     pred_horizon: int = 0
     action_horizon: int = 0
 
     def timing(self, timing: Timing) -> Timing:
         """The contract's timing with these horizons; illegal ones are ContractErrors."""
+        if self.obs_horizon > timing.obs_horizon:
+            raise ContractError(
+                f'horizons.obs_horizon must be at most {timing.obs_horizon}, of which the store has observations, '
+                f'got {self.obs_horizon}'
+            )
         return replace(
             timing,
+            obs_horizon=self.obs_horizon or timing.obs_horizon,
             pred_horizon=self.pred_horizon or timing.pred_horizon,
             action_horizon=self.action_horizon or timing.action_horizon,
         )

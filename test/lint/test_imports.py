@@ -40,6 +40,9 @@ ONLY_IN = {
     'gymnasium': {'simulation'},
     'gym_aloha': {'simulation'},
     'metaworld': {'simulation'},
+    'gym_pusht': {'simulation'},
+    'pymunk': {'simulation'},
+    'shapely': {'simulation'},
 }
 
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in python_files('dp_ros')]

@@ -16,7 +16,12 @@ from source_tree import PACKAGE, ROOT, is_ros, python_files, third_party, tree
 import dp_ros
 
 # Import name to the distribution that setup.py asks for, where the two differ.
-DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'gym_aloha': 'gym-aloha'}
+DISTRIBUTIONS = {
+    'cv2': 'opencv-python-headless',
+    'yaml': 'pyyaml',
+    'gym_aloha': 'gym-aloha',
+    'gym_pusht': 'gym-pusht',
+}
 # Comes with another requirement: what it is used for makes sense only there.
 BRINGS = {
     'backports': 'rosbags',
@@ -117,7 +122,7 @@ def test_the_manifest_names_the_ros_packages_that_are_imported(manifest):
 def test_every_import_is_a_requirement(described):
     extras = described['extras_require']
     required = requirement_names(described['install_requires'])
-    optional = requirement_names([*extras['sim'], *extras['metaworld'], *extras['train']])
+    optional = requirement_names([*extras['sim'], *extras['metaworld'], *extras['pusht'], *extras['train']])
     backends = requirement_names([*extras['onnxruntime'], *extras['openvino']])
     for path in python_files('dp_ros'):
         room = path.relative_to(PACKAGE).parts[0]
@@ -140,7 +145,17 @@ def test_constraints_pin_every_requirement(described):
     extras = described['extras_require']
     wanted = [
         requirement
-        for name in ('sim', 'metaworld', 'train', 'export', 'onnxruntime', 'openvino', 'ros-jazzy', 'dev')
+        for name in (
+            'sim',
+            'metaworld',
+            'pusht',
+            'train',
+            'export',
+            'onnxruntime',
+            'openvino',
+            'ros-jazzy',
+            'dev',
+        )
         for requirement in extras[name]
     ]
     assert requirement_names([*described['install_requires'], *wanted]) <= {
