@@ -10,6 +10,7 @@ from dp_ros.cli.inspect_contract import print_contract, print_robot
 from dp_ros.cli.tables import print_row
 from dp_ros.contract import Contract
 from dp_ros.errors import ConfigError
+from dp_ros.evaluation.choice import KEY
 from dp_ros.evaluation.expert_report import expert_plot, expert_report
 from dp_ros.model.accounting import active_parameters, total_parameters
 from dp_ros.policy.checkpoint import load_checkpoint
@@ -29,9 +30,17 @@ def _print_checkpoint(path: Path, plot: Path | None) -> Contract:
     print_contract(policy.contract)
     total, active = total_parameters(network), active_parameters(network)
     print_row('parameters', f'{total:,}' + (f', of which a token meets {active:,}' if active < total else ''))
+    per_action = control.evaluations_per_action(policy.contract.timing.action_horizon)
     print_row(
-        'control', f'{control.mode}, {control.evaluations} evaluation(s), start from {control.buffer_start}'
+        'control',
+        f'{control.mode}, {control.evaluations} evaluation(s), {per_action:.2f} for each executed action, '
+        f'start from {control.buffer_start}',
     )
+    if choice := policy.config.provenance.get(KEY):
+        first, end = choice['seeds']
+        print_row('', f'chosen among {len(choice["candidates"])} on validation seeds {first} to {end - 1}')
+    if network.past is not None:
+        print_row('past', f'{policy.config.network.past_actions} actions that it commanded itself')
     if 'instruction' in policy.contract.goals:
         print_row('instructions', '; '.join(policy.instructions.texts))
     if policy.contract.goals:

@@ -5,6 +5,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +17,12 @@ from dp_ros.contract import Contract
 from dp_ros.data.episode import Episode
 from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.model.accounting import active_parameters, total_parameters
-from dp_ros.policy.checkpoint import observation_tensors, save_checkpoint
+from dp_ros.policy.checkpoint import (
+    load_checkpoint,
+    observation_tensors,
+    replace_config,
+    save_checkpoint,
+)
 from dp_ros.policy.testing import tiny_checkpoint, tiny_policy
 
 ROOT = Path(__file__).parents[3]
@@ -164,6 +170,18 @@ def test_inspect_says_what_experts_cost_and_where_they_work(tmp_path, capsys):
     ]
     weights = np.array(cells, float).reshape(2, 4, -1)  # layers, experts, noise levels
     np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=2e-3)
+
+
+def test_inspect_says_what_a_policy_remembers_and_how_its_control_was_chosen(tmp_path, capsys):
+    path = tiny_checkpoint(tmp_path / 'tiny', CONTRACT, past_tokens=2)
+    config = load_checkpoint(path).config
+    choice = {'seeds': [10_000, 10_050], 'candidates': [{}, {'evaluations': 2}]}
+    replace_config(path, replace(config, provenance={'control_choice': choice}))
+    assert main(['inspect', str(path)]) == 0
+    text = capsys.readouterr().out
+    assert '1 evaluation(s), 0.25 for each executed action' in text
+    assert 'chosen among 2 on validation seeds 10000 to 10049' in text
+    assert '8 actions that it commanded itself' in text
 
 
 def test_inspect_has_no_experts_to_plot_in_a_dense_checkpoint(checkpoint, tmp_path, capsys):
