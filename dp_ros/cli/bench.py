@@ -11,6 +11,7 @@ from dp_ros.cli.idle_threads import sleep_when_idle
 BENCHES = {
     'family': 'the ablation set of a benchmark: trained or loaded, rolled out, in one table',
     'latency': 'latency of a tick by stage',
+    'peers': "time from an observation to the next actions, beside LeRobot's policies in the same run",
     'train': 'samples a second of a training run, by stage, and what holds it up',
     'motion': 'how well joint trajectory controllers follow our windows and the messages of other stacks',
     'faults': 'what the action node does in every fault of the matrix',
