@@ -43,9 +43,10 @@ def measure_ticks(
         seed: of the pictures and joints.
 
     Returns:
-        For each name percentiles in milliseconds by stage ('observe' is crop, resampling and alignment; 'plan' is
-        joining the chunk and cutting one window), and the ratio of the medians of encoding and network to the bound;
-        the bound: work of a tick over what a matrix product and a copy reached between the rounds.
+        For each name percentiles in milliseconds by stage ('observe' is crop, resampling and alignment; 'tick' is what
+        follows up to the chunk, 'plan' joining the chunk and cutting one window), and the ratio of the medians of
+        encoding and network to the bound; the bound: work of a tick over what a matrix product and a copy reached
+        between the rounds.
     """
     benches = {name: _Bench(controller, seed) for name, controller in controllers.items()}
     first = next(iter(controllers.values()))
@@ -135,6 +136,7 @@ class _Bench:
         return {
             'observe': 1e3 * (observed - start),
             **self._controller.stage_ms,
+            'tick': 1e3 * (ticked - observed),
             'plan': 1e3 * (done - ticked),
             'total': 1e3 * (done - start),
         }

@@ -34,15 +34,15 @@ class FoldedContext:
     """One observation, encoded.
 
     Attributes:
-        summary_R1D: what modulates the blocks beside the noise level.
-        keys_LRHdN: keys of every layer, normalised and turned.
-        values_LRHNd: values of every layer.
+        summary_RD: what modulates the blocks beside the noise level.
+        keys: (R, H, d, N) of each layer, normalised and turned.
+        values: (R, H, N, d) of each layer.
         past: what was commanded before, one row; None for a network without past tokens.
     """
 
-    summary_R1D: Tensor
-    keys_LRHdN: Tensor
-    values_LRHNd: Tensor
+    summary_RD: Tensor
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
     past: Past | None
 
 
@@ -84,8 +84,8 @@ class FoldedNetwork(nn.Module):
                 sigma_T = network.sequence_noise(sigma_T[None])[0]
                 # Where all tokens share a level, one row serves them all.
                 shared = bool((sigma_T == sigma_T[0]).all())
-                embedding_1TD = network.sigma_embedding((sigma_T[:1] if shared else sigma_T)[None])
-                self.register_buffer(f'embedding_{number}', embedding_1TD.clone(), persistent=False)
+                embedding_TD = network.sigma_embedding((sigma_T[:1] if shared else sigma_T)[None])[0]
+                self.register_buffer(f'embedding_{number}', embedding_TD.clone(), persistent=False)
             offset_LCD = torch.stack([block.modulation_offset for block in blocks]) + network.modulation.bias
             offset_LCD = offset_LCD.unflatten(1, (Block.CHUNKS, width)).clone()
             offset_LCD[:, [1, 5]] += 1.0  # the scales of the two modulated norms
@@ -94,7 +94,13 @@ class FoldedNetwork(nn.Module):
                 ('modulation_weight', network.modulation.weight.t()),
                 (
                     'context_weight',
-                    torch.cat([block.cross_attention.key_value.weight for block in blocks]).t(),
+                    torch.cat(
+                        [
+                            block.cross_attention.key_value.weight.chunk(2)[part]
+                            for part in (0, 1)
+                            for block in blocks
+                        ]
+                    ).t(),
                 ),
                 ('unit_d', torch.ones(width // self.heads, device=sigma_ST.device)),
             ):
@@ -122,7 +128,7 @@ class FoldedNetwork(nn.Module):
             groups.append(self.cameras[name](image_BHWC, film_BM))
         measured = [network.proprio_encoder(proprio_OS)]
         measured += [encoder(vectors[name]) for name, encoder in network.vector_encoders.items()]
-        groups += [token_OD[:, None].repeat(rows, 1, 1) for token_OD in measured]
+        groups += [_repeated(token_OD[:, None], rows) for token_OD in measured]
         tokens_RND = torch.cat(groups, dim=1).unflatten(0, (rows, steps)).flatten(1, 2)
         if goal_RD is not None:
             tokens_RND = tokens_RND.expand(len(goal_RD), -1, -1)
@@ -133,54 +139,58 @@ class FoldedNetwork(nn.Module):
             assert goal_RD is not None
             summary_RD = summary_RD + network.goal_summary(goal_RD)
         count, length = tokens_RND.shape[:2]
-        both_RNXd = (tokens_RND.flatten(0, 1) @ self.context_weight).view(
-            count, length, 2 * self.heads * len(self.layers), -1
+        # Keys of all layers, then their values: (R, 2 * L * H, N, d).
+        both = (tokens_RND.flatten(0, 1) @ self.context_weight).view(
+            count, length, 2 * len(self.layers) * self.heads, -1
         )
-        both_LCRHNd = both_RNXd.unflatten(2, (len(self.layers), 2, self.heads)).permute(2, 3, 0, 4, 1, 5)
-        keys_LRHNd, values_LRHNd = both_LCRHNd[:, 0], both_LCRHNd[:, 1]
-        keys_LRHdN = _rms(keys_LRHNd, self.unit_d).transpose(-1, -2)
-        return FoldedContext(summary_RD[:, None], keys_LRHdN, values_LRHNd, past)
+        keys, values = both.transpose(1, 2).chunk(2, dim=1)
+        keys = _rms(keys, self.unit_d).transpose(-1, -2)
+        layer_keys, layer_values = keys.chunk(len(self.layers), dim=1), values.chunk(len(self.layers), dim=1)
+        return FoldedContext(summary_RD, layer_keys, layer_values, past)
 
-    def evaluate(self, number: int, x_BTP: Tensor, context: FoldedContext) -> Tensor:
-        """F at evaluation ``number``; ``x_BTP`` is c_in * x and has one row or as many as the context."""
-        network, rows = self.network, context.summary_R1D.shape[0]
-        h_BTD = network.embed(x_BTP) + network.action_position[: x_BTP.shape[1]]
+    def evaluate(self, number: int, x_TP: Tensor, context: FoldedContext) -> Tensor:
+        """F at evaluation ``number`` for c_in * x, which all rows share: (R * T, P)."""
+        network, rows, count = self.network, len(context.summary_RD), len(x_TP)
+        h_TD = network.embed(x_TP) + network.action_position[:count]
         hidden_T = None
         if network.past is not None:
             assert context.past is not None
-            h_BTD = network.past.join(network.embed(context.past.x_BKP), h_BTD)
-            seen_1T = network.past.valid(context.past, None, x_BTP.shape[1])
+            h_TD = network.past.join(network.embed(context.past.x_BKP), h_TD[None])[0]
+            seen_1T = network.past.valid(context.past, None, count)
             # What is added to the logits of a token that is hidden; finite, as some exporters want it.
             hidden_T = _HIDDEN * (1.0 - seen_1T[0].float())
-        tokens = h_BTD.shape[1]
-        h_XD = h_BTD.expand(rows, -1, -1).flatten(0, 1)  # X = R * T, so that every product has two axes
-        condition_RTD = F.silu(self.get_buffer(f'embedding_{number}') + context.summary_R1D)
-        modulation_XM = self._rows(condition_RTD, tokens) @ self.modulation_weight
+        # X = R * T, so that every product has two axes; where one noise level serves all tokens the condition has R.
+        h_XD = _repeated(h_TD, rows)
+        condition_XD = F.silu(self._conditions(number, context.summary_RD, len(h_TD)))
+        modulation_XM = condition_XD @ self.modulation_weight
         planned = None if self.plan is None else self.plan.feed_forwards(self.schedule, number)
         for layer, block in enumerate(self.layers):
             h_XD = block(
                 h_XD,
                 modulation_XM + self.offset_LM[layer],
-                (context.keys_LRHdN[layer], context.values_LRHNd[layer]),
+                (context.keys[layer], context.values[layer]),
                 rows,
                 hidden_T,
                 None if planned is None else planned[layer],
             )
-        count = x_BTP.shape[1]
-        if count < tokens:  # nothing is predicted for past tokens
-            h_XD = h_XD.unflatten(0, (rows, tokens))[:, -count:].flatten(0, 1)
-            condition_RTD = condition_RTD[:, -count:]
-        shift_XD, scale_XD = self._rows(network.head.modulation(condition_RTD), count).chunk(2, dim=-1)
+        if network.past is not None:  # nothing is predicted for past tokens
+            h_XD, condition_XD = (
+                x_XD.unflatten(0, (rows, -1))[:, -count:].flatten(0, 1) for x_XD in (h_XD, condition_XD)
+            )
+        shift_XD, scale_XD = network.head.modulation(condition_XD).chunk(2, dim=-1)
         h_XD = F.layer_norm(h_XD, h_XD.shape[-1:], eps=_EPS) * (1 + scale_XD) + shift_XD
-        out_RTP: Tensor = network.head.project(h_XD).unflatten(0, (rows, count))
-        return out_RTP
+        out_XP: Tensor = network.head.project(h_XD)
+        return out_XP
 
-    @staticmethod
-    def _rows(x_RSD: Tensor, tokens: int) -> Tensor:
-        # (R, T or 1, D) to (R T, D), or to (1, D) where one row serves all.
-        if x_RSD.shape[1] == 1 and x_RSD.shape[0] > 1:
-            x_RSD = x_RSD.expand(-1, tokens, -1)
-        return x_RSD.flatten(0, 1)
+    def _conditions(self, number: int, summary_RD: Tensor, tokens: int) -> Tensor:
+        embedding_TD, rows = self.get_buffer(f'embedding_{number}'), len(summary_RD)
+        if rows == 1:
+            return embedding_TD + summary_RD
+        return (embedding_TD + summary_RD[:, None]).expand(rows, tokens, -1).flatten(0, 1)
+
+
+def _repeated(x: Tensor, times: int) -> Tensor:
+    return x if times == 1 else x.repeat(times, *[1] * (x.ndim - 1))
 
 
 class _FoldedBlock(nn.Module):
@@ -284,7 +294,7 @@ class _FoldedCamera(nn.Module):
         xy_BK2 = (logits_BKM * pool.temperature).softmax(dim=-1) @ self.coordinates_M2
         points_BKv = torch.cat([xy_BK2, logits_BKM.amax(dim=-1, keepdim=True).tanh()], dim=-1)
         groups_BG1v = points_BKv.unflatten(1, (encoder.tokens, -1)).flatten(2)[:, :, None]
-        return (groups_BG1v @ self.projection_GvD)[:, :, 0] + self.bias_GD
+        return (groups_BG1v @ self.projection_GvD).flatten(2) + self.bias_GD
 
 
 def _query_norm(attention: Attention) -> Tensor:

@@ -129,13 +129,13 @@ class TickGraph(nn.Module, ABC):
             inputs['proprio'], _fields(inputs, 'image.'), _fields(inputs, 'vector.'), inputs.get('goal'), past
         )
 
-    def _estimate(self, number: int, x_1TP: Tensor, context: FoldedContext) -> Tensor:
+    def _estimate(self, number: int, x_TP: Tensor, context: FoldedContext) -> Tensor:
         """D at an evaluation, both branches joined (guidance.py)."""
-        raw_RTP = self.folded.evaluate(number, self.scale_in_ST1[number] * x_1TP, context)
+        raw_TP = self.folded.evaluate(number, self.scale_in_ST1[number] * x_TP, context)
         if self.rows > 1:
-            goal_1TP, null_1TP = raw_RTP.chunk(2)
-            raw_RTP = null_1TP + self.control.guidance * (goal_1TP - null_1TP)
-        return self.scale_skip_ST1[number] * x_1TP + self.scale_out_ST1[number] * raw_RTP
+            goal_TP, null_TP = raw_TP.chunk(2)
+            raw_TP = null_TP + self.control.guidance * (goal_TP - null_TP)
+        return self.scale_skip_ST1[number] * x_TP + self.scale_out_ST1[number] * raw_TP
 
     def _denoise(self, inputs: Inputs) -> Denoise:
         context = self.policy.encode_inputs(inputs, inputs.get('goal'))
@@ -165,11 +165,11 @@ class StreamGraph(TickGraph):
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
         inputs = self._named(values)
         context = self._encode(inputs)
-        x_1TP = clean_1TP = inputs['x'][None]
+        x_TP = clean_TP = inputs['x']
         for number in range(self.folded.evaluations):
-            clean_1TP = self._estimate(number, x_1TP, context)
-            x_1TP = clean_1TP + self.ratio_ST1[number] * (x_1TP - clean_1TP)
-        return clean_1TP[0], torch.cat([x_1TP[0, self.pop :], inputs['fresh']])
+            clean_TP = self._estimate(number, x_TP, context)
+            x_TP = clean_TP + self.ratio_ST1[number] * (x_TP - clean_TP)
+        return clean_TP, torch.cat([x_TP[self.pop :], inputs['fresh']])
 
     def reference(self, inputs: Inputs) -> tuple[Tensor, ...]:
         buffer = RollingBuffer(inputs['x'][None], self.policy.levels)
@@ -203,7 +203,7 @@ class ChunkGraph(TickGraph):
         numbers = iter(range(self.folded.evaluations))
 
         def denoise(x_1TP: Tensor, _: Tensor) -> Tensor:
-            return self._estimate(next(numbers), x_1TP, context)
+            return self._estimate(next(numbers), x_1TP[0], context)[None]
 
         return (SAMPLERS[self.control.sampler](denoise, inputs['start'][None], self.sigmas)[0],)
 

@@ -173,6 +173,14 @@ def test_a_misspelt_parameter_ends_the_process_with_the_legal_names(own_graph, c
     assert "'max_image_age_s'" in log
 
 
+def test_a_backend_without_its_artefact_ends_the_process_and_is_not_replaced(own_graph, checkpoint):
+    process = start(own_graph, checkpoint, backend='onnxruntime')
+    own_graph.until(lambda: process.poll() is not None, 40.0, 'the end')
+    assert process.returncode == 1
+    log = own_graph.fleet.tail('policy_node')
+    assert "backend 'onnxruntime' has no artefact here" in log or 'not installed' in log
+
+
 def test_chunks_start_at_the_exposure_of_a_camera_that_stamps_late(own_graph, contract, checkpoint, tmp_path):
     shipped = share_path('config', 'bindings', 'aloha_sim.yaml').read_text()
     assert 'size: [480, 640]}' in shipped

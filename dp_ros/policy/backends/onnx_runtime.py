@@ -44,8 +44,8 @@ class _Session(Runtime):
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Between two ticks its threads must not spin: the nodes beside them need the cores.
-        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        # Within a tick its threads may spin; between two they must not, the nodes beside them need the cores.
+        options.add_session_config_entry('session.force_spinning_stop', '1')
         options.add_session_config_entry('session.set_denormal_as_zero', '1')
         try:
             self._session: Any = onnxruntime.InferenceSession(

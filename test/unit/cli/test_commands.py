@@ -135,7 +135,7 @@ def test_bench_measures_every_stage(checkpoint, tmp_path, capsys):
     )
     figures = json.loads((tmp_path / 'b.json').read_text())
     (measured,) = figures['backends'].values()
-    assert list(measured['stages_ms']) == ['observe', 'encode', 'network', 'decode', 'plan', 'total']
+    assert list(measured['stages_ms']) == ['observe', 'encode', 'network', 'decode', 'tick', 'plan', 'total']
     assert all(values['count'] == 5 and values['p50'] > 0 for values in measured['stages_ms'].values())
     assert figures['flop'] > 0
     assert measured['ratio_to_bound'] > 1.0, 'nothing runs faster than its own matrix products and weights'
