@@ -7,10 +7,11 @@ Physics, reset and reward are the package's own, through ``gymnasium.make``. One
 task's ``get_observation``, which would render three 640x480 pictures with shadows at every step (160 ms). Here a
 picture is rendered when somebody asks for it. What is observed changes; what happens does not.
 
-The environment ends an episode as soon as reward 4 is reached; stepping goes on here to step 300, so that the
-strict success can be judged: only the left hand holds the cube.
+The environments end an episode as soon as reward 4 is reached; stepping goes on here to step 300, so that the
+strict success can be judged, which every task defines for itself.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -44,18 +45,17 @@ _CUBE_MOVES_M, _CUBE_FREE_M = (0.03, 0.08), 0.07
 _PICTURE = (480, 640)
 
 
-class AlohaTransferCube:
-    """``gym_aloha/AlohaTransferCube-v0``: the right hand lifts a cube and hands it to the left one.
+class AlohaRobot(ABC):
+    """One of the package's tasks.
 
     Grippers are finger positions in m (the environment's 0..1 is converted here and nowhere else), all other
     joints rad. Not thread-safe: step and render from one thread.
     """
 
-    environment_id = 'gym_aloha/AlohaTransferCube-v0'
-    contract_file = 'contracts/aloha_transfer_cube.json'
+    environment_id: str
+    contract_file: str
     binding = 'aloha_sim'
     direct = False
-    disturb_s = (0.4, 1.1)
     instruction: str | None = None
 
     def __init__(self) -> None:
@@ -74,10 +74,11 @@ class AlohaTransferCube:
         blank = np.zeros((*_PICTURE, 3), dtype=np.uint8)
         self._task.get_observation = lambda physics: {'images': {'top': blank}}
         self._renderers: dict[str, CameraRenderer] = {}
+        # Left arm, right arm.
         self._geoms: tuple[frozenset[int], ...] = tuple(
             frozenset(self._geoms_of(prefix)) for prefix in ('vx300s_left/', 'vx300s_right/')
         )
-        self._box, self._table = (self.physics.model.name2id(n, 'geom') for n in ('red_box', 'table'))
+        self._table: int = self.physics.model.name2id('table', 'geom')
         self._seed: int | None = None
 
     @property
@@ -91,9 +92,15 @@ class AlohaTransferCube:
         return tuple(c.name for c in self.contract.cameras)
 
     def reset(self, seed: int) -> None:
-        """Start an episode; the seed places the cube on a 20 cm square."""
+        """Start an episode; the seed places the objects, each on a square."""
         self._env.reset(seed=seed)
-        self._seed, self._steps, self._max_reward, self._success, self._strict = seed, 0, 0.0, False, False
+        self._seed, self._steps, self._max_reward, self._success, self._strict_success = (
+            seed,
+            0,
+            0.0,
+            False,
+            False,
+        )
 
     def joint_positions(self) -> np.ndarray:
         """Measured positions, (14,) float64, rad and m; a copy."""
@@ -107,9 +114,13 @@ class AlohaTransferCube:
         """None: only joints and pictures are observed."""
         return {}
 
+    @abstractmethod
     def privileged(self) -> np.ndarray:
-        """Position of the cube's centre in the world, (3,) float64, m."""
-        return self.physics.data.qpos[_CUBE].astype(np.float64)
+        """Positions of the objects' centres in the world, (3 a piece,) float64, m."""
+
+    @abstractmethod
+    def _strict(self) -> bool:
+        """Whether the task's stricter condition holds now."""
 
     def render(self, camera: str) -> np.ndarray:
         """The camera's picture now, (480, 640, 3) uint8 RGB, a copy; :class:`TaskError` for unknown cameras."""
@@ -140,19 +151,7 @@ class AlohaTransferCube:
             self._max_reward = max(self._max_reward, float(reward))
             self._success = self._max_reward >= _SUCCESS_REWARD
         if self._steps == self.episode_steps:
-            self._strict = self._only_left_holds()
-
-    def disturb(self, rng: np.random.Generator) -> bool:
-        """Move the cube on its square; False where it does not lie free on the table."""
-        data = self.physics.data
-        near = min(np.linalg.norm(data.geom_xpos[i] - data.qpos[_CUBE]) for arm in self._geoms for i in arm)
-        if near < _CUBE_FREE_M or self._touching() - {self._table}:
-            return False
-        low, high = _CUBE_SQUARE
-        data.qpos[_CUBE][:2] = another_place(rng, data.qpos[_CUBE][:2], low, high, *_CUBE_MOVES_M)
-        data.qvel[_CUBE_SPEED] = 0.0
-        self.physics.forward()
-        return True
+            self._strict_success = self._strict()
 
     def goal_image(self, camera: str) -> np.ndarray | None:
         """None: the task is always the same."""
@@ -163,7 +162,9 @@ class AlohaTransferCube:
         if self._seed is None:
             raise TaskError('reset the robot before asking for a result')
         done = self._steps >= self.episode_steps
-        return EpisodeResult(self._seed, self._steps, self._max_reward, self._success, self._strict, done)
+        return EpisodeResult(
+            self._seed, self._steps, self._max_reward, self._success, self._strict_success, done
+        )
 
     def close(self) -> None:
         """Free the GL context."""
@@ -175,17 +176,48 @@ class AlohaTransferCube:
         model = self.physics.model
         return [i for i in range(model.ngeom) if (model.id2name(i, 'geom') or '').startswith(prefix)]
 
-    def _only_left_holds(self) -> bool:
-        """The cube touches the left hand, and neither the right arm nor the table."""
-        touching = self._touching()
-        left, right = self._geoms
-        return bool(touching & left) and not touching & right and self._table not in touching
-
-    def _touching(self) -> set[int]:
-        """Geoms that the cube touches."""
+    def _touching(self, geoms: set[int]) -> set[int]:
+        """Geoms that touch one of these."""
         touching: set[int] = set()
         for contact in self.physics.data.contact:
             pair = {int(contact.geom1), int(contact.geom2)}
-            if self._box in pair:
-                touching |= pair - {self._box}
+            if pair & geoms:
+                touching |= pair - geoms
         return touching
+
+
+class AlohaTransferCube(AlohaRobot):
+    """``gym_aloha/AlohaTransferCube-v0``: the right hand lifts a cube and hands it to the left one.
+
+    Strict success: at the last step only the left hand holds the cube.
+    """
+
+    environment_id = 'gym_aloha/AlohaTransferCube-v0'
+    contract_file = 'contracts/aloha_transfer_cube.json'
+    disturb_s = (0.4, 1.1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._box = {self.physics.model.name2id('red_box', 'geom')}
+
+    def privileged(self) -> np.ndarray:
+        """Position of the cube's centre in the world, (3,) float64, m."""
+        return self.physics.data.qpos[_CUBE].astype(np.float64)
+
+    def disturb(self, rng: np.random.Generator) -> bool:
+        """Move the cube on its square; False where it does not lie free on the table."""
+        data = self.physics.data
+        near = min(np.linalg.norm(data.geom_xpos[i] - data.qpos[_CUBE]) for arm in self._geoms for i in arm)
+        if near < _CUBE_FREE_M or self._touching(self._box) - {self._table}:
+            return False
+        low, high = _CUBE_SQUARE
+        data.qpos[_CUBE][:2] = another_place(rng, data.qpos[_CUBE][:2], low, high, *_CUBE_MOVES_M)
+        data.qvel[_CUBE_SPEED] = 0.0
+        self.physics.forward()
+        return True
+
+    def _strict(self) -> bool:
+        """The cube touches the left hand, and neither the right arm nor the table."""
+        touching = self._touching(self._box)
+        left, right = self._geoms
+        return bool(touching & left) and not touching & right and self._table not in touching

@@ -4,7 +4,7 @@
 """Recording one demonstration: the expert's plan, executed with noise, labelled without."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,11 +12,20 @@ from dp_ros.contract import Contract
 from dp_ros.data.episode import Episode
 from dp_ros.observation.image import crop_resize
 from dp_ros.simulation.expert import ExpertSettings, TransferCubeExpert
+from dp_ros.simulation.insertion_expert import InsertionExpert, InsertionSettings
 from dp_ros.simulation.robot import EpisodeResult, SimulatedRobot
 
 # The noise forgets itself in about 0.2 s: long enough to push the arms off their path, short against a phase.
 NOISE_MEMORY_STEPS = 10
 _NOISE_STREAM = 1
+
+
+class OpenLoopExpert(Protocol):
+    """An expert that plans a whole episode before its first step."""
+
+    def plan(self, things: np.ndarray, start: np.ndarray, /) -> np.ndarray:
+        """Joint targets (steps, A) from the objects' positions (what ``privileged`` tells) and the joints' (A,)."""
+        ...
 
 
 def ornstein_uhlenbeck(rng: np.random.Generator, steps: int, width: int, scale: float) -> np.ndarray:
@@ -39,7 +48,7 @@ def disturbed(plan: np.ndarray, contract: Contract, seed: int, max_noise: float)
 
 
 def demonstrate(
-    robot: SimulatedRobot, expert: TransferCubeExpert, seed: int, max_noise: float
+    robot: SimulatedRobot, expert: OpenLoopExpert, seed: int, max_noise: float
 ) -> tuple[Episode, EpisodeResult]:
     """Run one episode and record it at the policy's period.
 
@@ -105,3 +114,23 @@ class TransferCubeDemonstrator:
     def demonstrate(self, robot: SimulatedRobot, seed: int, noise: float) -> tuple[Episode, EpisodeResult]:
         """One episode of 300 steps."""
         return demonstrate(robot, TransferCubeExpert(), seed, noise)
+
+
+class InsertionDemonstrator:
+    """Demonstrations of ``aloha_insertion``; the noise is in rad. See :func:`demonstrate`."""
+
+    # A sixth of the cube's: the things are held by narrow faces, and only millimetres of play are left to meet.
+    default_noise = 0.005
+    packages = TransferCubeDemonstrator.packages
+
+    def settings(self, noise: float) -> dict[str, Any]:
+        """Noise and the expert's numbers."""
+        return {'max_noise_rad': noise, 'expert': asdict(InsertionSettings()), 'kept': 'strict successes'}
+
+    def kept(self, result: EpisodeResult) -> bool:
+        """Strict successes: noise may pull apart again what was inserted."""
+        return result.strict_success
+
+    def demonstrate(self, robot: SimulatedRobot, seed: int, noise: float) -> tuple[Episode, EpisodeResult]:
+        """One episode of 300 steps."""
+        return demonstrate(robot, InsertionExpert(), seed, noise)

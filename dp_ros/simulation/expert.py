@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dp_ros.simulation.viperx import LEFT_BASE, RIGHT_BASE, ArmBase, joints_from_tip, tip_from_joints
+from dp_ros.simulation.arm_path import Waypoint, arm_path
+from dp_ros.simulation.viperx import LEFT_BASE, RIGHT_BASE
 
-STEPS = 300
 _ARM = 7
 
 
@@ -50,14 +50,6 @@ class ExpertSettings:
     end_step: int = 275
 
 
-@dataclass(frozen=True)
-class _Waypoint:
-    step: int
-    position: np.ndarray
-    pitch: float
-    rotate: float
-
-
 class TransferCubeExpert:
     """Plans one episode: the right hand picks the cube, the left hand takes it, the right hand retreats."""
 
@@ -77,32 +69,33 @@ class TransferCubeExpert:
         Raises:
             TaskError: the cube lies where an arm cannot reach.
         """
-        left = self._arm(LEFT_BASE, start[:_ARM], self._left_waypoints(), self._left_gripper())
-        right = self._arm(RIGHT_BASE, start[_ARM:], self._right_waypoints(cube), self._right_gripper())
+        tool = self.settings.tool
+        left = arm_path(LEFT_BASE, start[:_ARM], self._left_waypoints(), self._left_gripper(), tool)
+        right = arm_path(RIGHT_BASE, start[_ARM:], self._right_waypoints(cube), self._right_gripper(), tool)
         return np.concatenate([left, right], axis=1)
 
-    def _right_waypoints(self, cube: np.ndarray) -> list[_Waypoint]:
+    def _right_waypoints(self, cube: np.ndarray) -> list[Waypoint]:
         s = self.settings
         grasp = np.array([cube[0], cube[1], s.grasp_height])
         meet = np.array([s.meet_x, 0.5, s.meet_z])
         away = meet + s.retreat * np.array([np.cos(s.retreat_pitch), 0.0, np.sin(s.retreat_pitch)])
         return [
-            _Waypoint(s.hover_step, grasp + np.array([0.0, 0.0, s.hover]), s.pick_pitch, 0.0),
-            _Waypoint(s.grasp_step, grasp, s.pick_pitch, 0.0),
-            _Waypoint(s.lift_step, grasp, s.pick_pitch, 0.0),
-            _Waypoint(s.meet_step, meet, s.meet_pitch, 0.0),
-            _Waypoint(s.release_step, meet, s.meet_pitch, 0.0),
-            _Waypoint(s.end_step, away, s.meet_pitch, 0.0),
+            Waypoint(s.hover_step, grasp + np.array([0.0, 0.0, s.hover]), s.pick_pitch, 0.0),
+            Waypoint(s.grasp_step, grasp, s.pick_pitch, 0.0),
+            Waypoint(s.lift_step, grasp, s.pick_pitch, 0.0),
+            Waypoint(s.meet_step, meet, s.meet_pitch, 0.0),
+            Waypoint(s.release_step, meet, s.meet_pitch, 0.0),
+            Waypoint(s.end_step, away, s.meet_pitch, 0.0),
         ]
 
-    def _left_waypoints(self) -> list[_Waypoint]:
+    def _left_waypoints(self) -> list[Waypoint]:
         s = self.settings
         take = np.array([s.meet_x + s.left_dx, 0.5, s.meet_z + s.left_dz])
         direction = np.array([np.cos(s.left_pitch), 0.0, -np.sin(s.left_pitch)])
         return [
-            _Waypoint(s.meet_step - 20, take - s.stand_off * direction, s.left_pitch, s.left_rotate),
-            _Waypoint(s.reach_step, take, s.left_pitch, s.left_rotate),
-            _Waypoint(s.end_step, take, s.left_pitch, s.left_rotate),
+            Waypoint(s.meet_step - 20, take - s.stand_off * direction, s.left_pitch, s.left_rotate),
+            Waypoint(s.reach_step, take, s.left_pitch, s.left_rotate),
+            Waypoint(s.end_step, take, s.left_pitch, s.left_rotate),
         ]
 
     def _right_gripper(self) -> list[tuple[int, float]]:
@@ -124,31 +117,3 @@ class TransferCubeExpert:
             (s.reach_step, s.gripper_open),
             (s.take_step, s.gripper_closed),
         ]
-
-    def _arm(
-        self, base: ArmBase, start: np.ndarray, waypoints: list[_Waypoint], gripper: list[tuple[int, float]]
-    ) -> np.ndarray:
-        tool = self.settings.tool
-        position, pitch = tip_from_joints(base, start[:6], tool)
-        poses = [np.array([*position, pitch, start[5]])]
-        steps = [0]
-        for w in waypoints:
-            poses.append(np.array([*w.position, w.pitch, w.rotate]))
-            steps.append(w.step)
-        path = _min_jerk(np.array(steps), np.array(poses))
-        out = np.empty((STEPS, _ARM))
-        for k, pose in enumerate(path):
-            out[k, :6] = joints_from_tip(base, pose[:3], pose[3], pose[4], tool)
-        # The gripper holds its start until the first of its steps.
-        values = [start[6], *(v for _, v in gripper[1:])]
-        out[:, 6] = _min_jerk(np.array([k for k, _ in gripper]), np.array(values)[:, None])[:, 0]
-        return out
-
-
-def _min_jerk(steps: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Rest-to-rest quintic segments through values (K, D) at steps (K,); constant outside; (STEPS, D)."""
-    k = np.arange(STEPS)
-    i = np.clip(np.searchsorted(steps, k, side='right') - 1, 0, len(steps) - 2)
-    u = np.clip((k - steps[i]) / (steps[i + 1] - steps[i]), 0.0, 1.0)[:, None]
-    blend = u * u * u * (10.0 + u * (6.0 * u - 15.0))
-    return values[i] + blend * (values[i + 1] - values[i])

@@ -165,6 +165,10 @@ TASKS: dict[str, Task] = {
         'dp_ros.simulation.aloha:AlohaTransferCube',
         'dp_ros.simulation.demonstration:TransferCubeDemonstrator',
     ),
+    'aloha_insertion': Task(
+        'dp_ros.simulation.aloha_insertion:AlohaInsertion',
+        'dp_ros.simulation.demonstration:InsertionDemonstrator',
+    ),
     **{
         name: Task(
             'dp_ros.simulation.pusht:PushTRobot',

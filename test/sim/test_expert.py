@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip('gym_aloha')
 
 from dp_ros.errors import TaskError
+from dp_ros.simulation.arm_path import STEPS
 from dp_ros.simulation.demonstration import demonstrate
-from dp_ros.simulation.expert import STEPS, ExpertSettings, TransferCubeExpert
+from dp_ros.simulation.expert import ExpertSettings, TransferCubeExpert
 from dp_ros.simulation.robot import SimulatedRobot, make_task
 from dp_ros.simulation.viperx import LEFT_BASE, RIGHT_BASE, joints_from_tip, tip_from_joints
 
