@@ -11,7 +11,6 @@ def sleep_when_idle() -> None:
 
     By default they spin. Where another process has work for the same cores, a thread then spins through the time slice
     that the one it waits for would need: a training step with two threads takes six times as long
-    (bench/results/train). On cores of its own it costs nothing that can be measured in steps of a second. A setting
-    of the user's (OMP_WAIT_POLICY) stays.
+    (bench/results/train). On cores of its own, sleeping costs it 5 %. A setting of the user's (OMP_WAIT_POLICY) stays.
     """
     os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
