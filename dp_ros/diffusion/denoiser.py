@@ -14,6 +14,9 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 
 def per_token(sigma: Tensor | float, x_BTP: Tensor) -> Tensor:
     """Broadcast a scalar, (T,) or (B, T) sigma to (B, T): the one door at which scalars enter."""
+    if isinstance(sigma, float):
+        # Filled where it is needed: a copy from the host could not be captured in a CUDA graph.
+        return x_BTP.new_full(x_BTP.shape[:2], sigma)
     sigma = torch.as_tensor(sigma, dtype=x_BTP.dtype, device=x_BTP.device)
     return sigma.expand(x_BTP.shape[:2])
 

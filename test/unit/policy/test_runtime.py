@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from dp_ros.cli.main import main
 from dp_ros.contract import Arm, Camera, Contract, Embodiment, Joint, Timing, Vector
 from dp_ros.errors import BackendError
 from dp_ros.observation.observation import Observation
@@ -81,10 +82,11 @@ def test_onnx_runtime_computes_everything_that_a_tick_can_hold(exported):
     assert 0 <= manifest['measured']['largest_error'] < 1e-5
 
 
-def test_openvino_computes_the_same(tmp_path):
+def test_openvino_computes_the_same(tmp_path, capsys):
     need('openvino')
     plain = tiny_checkpoint(tmp_path / 'plain', replace(CONTRACT, goals=(), vectors=()))
-    export(make_controller(load_checkpoint(plain)), 'openvino', plain)
+    assert main(['export', '--checkpoint', str(plain), '--backend', 'openvino']) == 0
+    assert 'largest error against the eager tick' in capsys.readouterr().out
     assert_same_chunks(plain, 'openvino', ControlConfig(), 1e-6)
 
 
@@ -104,9 +106,12 @@ def test_torch_compile_computes_the_same(checkpoint):
 
 
 @pytest.mark.gpu
-def test_cuda_graphs_compute_nearly_the_same(checkpoint):
+@pytest.mark.parametrize(
+    'control', [RICH, replace(RICH, mode='chunk', sampler='heun')], ids=['streaming', 'chunk']
+)
+def test_cuda_graphs_compute_nearly_the_same(checkpoint, control):
     policy = load_checkpoint(checkpoint, 'cuda')
-    controller = make_controller(policy, control=RICH)
+    controller = make_controller(policy, control=control)
     use_backend(controller, 'cudagraphs', checkpoint)
     graph = controller.graph()
     assert largest_error(controller.runtime, graph, checkpoint) < BACKENDS['cudagraphs'].tolerance
