@@ -46,6 +46,10 @@ ARGUMENTS = (
     ),
     ('use_sim_time', 'false', 'Take the time from /clock.'),
     ('frozen_camera_s', '1.0', 'A camera that repeats its picture for so long counts as frozen; 0 never.'),
+    ('policy_cpus', '', "Processors of policy_node, such as '1' or '2-5'; empty: all of them."),
+    ('action_cpus', '', 'The same for action_node.'),
+    ('policy_fifo_priority', '0', 'SCHED_FIFO for policy_node, 1 to 99; 0: none. Needs a permission.'),
+    ('action_fifo_priority', '0', 'The same for action_node; above that of policy_node.'),
     ('autostart', 'true', 'Configure and activate both nodes.'),
     ('log_level', 'info', 'Log level of both nodes.'),
 )
@@ -65,6 +69,8 @@ def generate_launch_description() -> LaunchDescription:
             'instruction': _typed('instruction', str),
             'engaged_topic': _typed('engaged_topic', str),
             'frozen_camera_s': _typed('frozen_camera_s', float),
+            'cpus': _typed('policy_cpus', str),
+            'fifo_priority': _typed('policy_fifo_priority', int),
         },
         common,
     )
@@ -79,6 +85,8 @@ def generate_launch_description() -> LaunchDescription:
             'clock_timeout_s': _typed('clock_timeout_s', float),
             'deadman_timeout_s': _typed('deadman_timeout_s', float),
             'publisher_conflict': _typed('publisher_conflict', str),
+            'cpus': _typed('action_cpus', str),
+            'fifo_priority': _typed('action_fifo_priority', int),
         },
         common,
         on_exit=Shutdown(),

@@ -10,6 +10,7 @@ from dp_ros.cli.idle_threads import sleep_when_idle
 
 BENCHES = {
     'family': 'the ablation set of a benchmark: trained or loaded, rolled out, in one table',
+    'graph': "from a camera's stamp to the controllers' message through real nodes",
     'latency': 'latency of a tick by stage',
     'peers': "time from an observation to the next actions, beside LeRobot's policies in the same run",
     'train': 'samples a second of a training run, by stage, and what holds it up',

@@ -3,8 +3,8 @@
 
 """What a node tells about itself on /diagnostics, once a second of wall clock, whatever the ROS clock does."""
 
-import threading
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -33,55 +33,44 @@ class Status:
 
 
 class RateMeter:
-    """Events a second of wall clock over the last ``window_s``; thread-safe."""
+    """Events a second of wall clock over the last ``window_s``.
 
-    def __init__(self, window_s: float = 5.0):
+    Thread-safe without a lock: appending to a deque and copying it are atomic, and who counts is in no hurry. ``most``
+    events are remembered.
+    """
+
+    def __init__(self, window_s: float = 5.0, most: int = 8192):
         self._window_s = window_s
-        self._times: deque[float] = deque()
-        self._lock = threading.Lock()
-        self.count = 0
+        self._times: deque[float] = deque(maxlen=most)
 
     def hit(self) -> None:
         """Count one event now."""
-        now = time.monotonic()
-        with self._lock:
-            self.count += 1
-            self._times.append(now)
-            self._forget(now)
+        self._times.append(time.monotonic())
 
     @property
     def rate_hz(self) -> float:
         """Mean rate over the window."""
-        with self._lock:
-            self._forget(time.monotonic())
-            return len(self._times) / self._window_s
-
-    def _forget(self, now: float) -> None:
-        while self._times and now - self._times[0] > self._window_s:
-            self._times.popleft()
+        times = list(self._times)
+        return (len(times) - bisect_left(times, time.monotonic() - self._window_s)) / self._window_s
 
 
 class Percentiles:
-    """The last ``size`` values of a duration, in milliseconds; thread-safe."""
+    """The last ``size`` values of a duration, in milliseconds; thread-safe as :class:`RateMeter` is."""
 
     def __init__(self, size: int = 512):
         self._values: deque[float] = deque(maxlen=size)
-        self._lock = threading.Lock()
 
     def add(self, value_ms: float) -> None:
         """Remember one value."""
-        with self._lock:
-            self._values.append(value_ms)
+        self._values.append(value_ms)
 
     def clear(self) -> None:
         """Forget everything, for example the warm-up."""
-        with self._lock:
-            self._values.clear()
+        self._values.clear()
 
     def summary(self, name: str) -> dict[str, str]:
         """'<name>_p50_ms' and so on; empty where nothing was measured."""
-        with self._lock:
-            values = list(self._values)
+        values = list(self._values)
         if not values:
             return {}
         return {f'{name}_p{q}_ms': f'{np.percentile(values, q):.1f}' for q in (50, 95, 99)}

@@ -17,6 +17,7 @@ from dp_ros.errors import ConfigError, DpRosError
 from dp_ros.nodes.diagnostics import ERROR, OK, DiagnosticsPublisher, Status
 from dp_ros.nodes.graph import namesakes, require_only_one
 from dp_ros.nodes.params import LifecycleParams, declare
+from dp_ros.nodes.scheduling import settle
 
 P = TypeVar('P', bound=LifecycleParams)
 E = TypeVar('E')
@@ -99,6 +100,8 @@ class ManagedNode(LifecycleNode, Generic[P]):
         result = self._transition('configure', checked)
         if result != TransitionCallbackReturn.SUCCESS:
             self.release()
+        else:
+            settle()
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -29,7 +29,22 @@ def param(default: Any, description: str, minimum: float | None = None, maximum:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LifecycleParams:
+class ProcessParams:
+    """How a node's process uses the machine; see scheduling.py."""
+
+    executor: str = param(
+        'auto', "rclpy's 'events' or 'single' executor; 'auto' takes the former on the system's time."
+    )
+    cpus: str = param(
+        '', "Processors that the process may run on, such as '1' or '0-2,5'; empty: all of them."
+    )
+    fifo_priority: int = param(
+        0, 'Real-time priority of all threads (SCHED_FIFO), 1 to 99; 0: none. Needs a permission.', 0, 99
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LifecycleParams(ProcessParams):
     """What every lifecycle node of the package takes."""
 
     autostart: bool = param(
@@ -219,7 +234,7 @@ class ActionParams(LifecycleParams):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimParams:
+class SimParams(ProcessParams):
     """Parameters of sim_node."""
 
     task: str = param('aloha_transfer_cube', 'Name of the simulated task.')

@@ -13,15 +13,17 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from dp_ros.errors import DpRosError
+from dp_ros.nodes.params import ProcessParams
+from dp_ros.nodes.scheduling import cpu_set, hold_memory, make_executor, pin, set_fifo
 
 _POLL_S = 0.1
 _SWITCH_S = 0.0005
@@ -76,11 +78,12 @@ def run(make: Callable[[], Node], argv: list[str] | None = None) -> int:
     sys.setswitchinterval(_SWITCH_S)
     stop = StopSignal()
     rclpy.init(args=sys.argv if argv is None else argv, signal_handler_options=SignalHandlerOptions.NO)
-    executor = SingleThreadedExecutor()
-    node = None
+    hold_memory()
+    executor = node = None
     code = 1
     try:
         node = make()
+        executor = _scheduled(node)
         executor.add_node(node)
         code = _spin(node, executor, stop)
     except DpRosError as error:
@@ -92,7 +95,8 @@ def run(make: Callable[[], Node], argv: list[str] | None = None) -> int:
     finally:
         if node is not None:
             code = max(code, _end(node))
-        executor.shutdown()
+        if executor is not None:
+            executor.shutdown()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
@@ -102,7 +106,17 @@ def run(make: Callable[[], Node], argv: list[str] | None = None) -> int:
     return code
 
 
-def _spin(node: 'Node | ProcessNode', executor: SingleThreadedExecutor, stop: StopSignal) -> int:
+def _scheduled(node: Node) -> Any:
+    """The node's executor, after its processors and its priority; threads that start later inherit both."""
+    params = getattr(node, 'params', None)
+    if not isinstance(params, ProcessParams):
+        params = ProcessParams(executor='single')
+    pin(cpu_set(params.cpus))
+    set_fifo(params.fifo_priority)
+    return make_executor(params.executor, bool(node.get_parameter('use_sim_time').value))
+
+
+def _spin(node: 'Node | ProcessNode', executor: Any, stop: StopSignal) -> int:
     node.start()
     while not stop.is_set():
         executor.spin_once(timeout_sec=_POLL_S)
