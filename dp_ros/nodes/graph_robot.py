@@ -42,7 +42,7 @@ from dp_ros.simulation.fault_robot import CONTROL_NS, FaultRobot
 from dp_ros.whole_file import whole_file
 
 _PICTURES = 4
-_START_S = 60.0
+_START_S = 180.0
 _IDLE_S = 0.05
 
 
