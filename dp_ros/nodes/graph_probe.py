@@ -81,7 +81,8 @@ class GraphProbe:
 
     def forget(self) -> None:
         """Begin to record anew."""
-        for heard in (self._chunks, self._stages, self._clock, self._states, *self._first.values()):
+        everything: list[Any] = [self._chunks, self._stages, self._clock, self._states, *self._first.values()]
+        for heard in everything:
             heard.clear()
 
     def record(self) -> dict[str, Any]:
