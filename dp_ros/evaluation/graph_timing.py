@@ -60,7 +60,7 @@ def ticks_of(record: Mapping[str, Any]) -> list[Tick]:
     clock = {int(stamp): int(at) for stamp, at in record['clock']}
     arms = record['windows'].values()
     chunks = sorted(record['chunks'], key=lambda chunk: int(chunk[1]))
-    ends = [int(chunk[1]) for chunk in chunks[1:]] + [2**63]
+    ends = [*(int(chunk[1]) for chunk in chunks), 2**63][1:] if chunks else []
     out = []
     for (stamp, at, name), end in zip(chunks, ends, strict=True):
         if clock and int(stamp) not in clock:

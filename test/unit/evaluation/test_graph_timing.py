@@ -68,6 +68,12 @@ def test_late_skipped_and_unfollowed_ticks_are_counted():
     assert figures['ms']['stamp to controller']['count'] == 3
 
 
+def test_a_run_without_any_chunk_has_figures_too():
+    ticks = ticks_of(made_record([]))
+    assert ticks == []
+    assert graph_figures(ticks, 50 * MS)['ticks'] == 0
+
+
 def test_a_chunk_whose_stages_got_lost_does_not_take_those_of_the_next():
     record = made_record([1000, 1050])
     record['stages'] = record['stages'][1:]
