@@ -33,7 +33,8 @@ class ProcessParams:
     """How a node's process uses the machine; see scheduling.py."""
 
     executor: str = param(
-        'auto', "rclpy's 'events' or 'single' executor; 'auto' takes the former on the system's time."
+        'single',
+        "rclpy's 'single' executor, or its experimental 'events'; 'auto': events on the system's time.",
     )
     cpus: str = param(
         '', "Processors that the process may run on, such as '1' or '0-2,5'; empty: all of them."
