@@ -112,7 +112,8 @@ def test_an_unknown_task_is_refused_with_the_legal_ones(checkpoint, capsys):
     assert (
         main(['rollout', '--checkpoint', str(checkpoint), '--task', 'fold_laundry', '--processes', '1']) == 2
     )
-    assert "unknown task 'fold_laundry'; legal: 'aloha_transfer_cube'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "unknown task 'fold_laundry'; legal: 'aloha_insertion', 'aloha_transfer_cube'" in said
 
 
 def test_bench_measures_every_stage(checkpoint, tmp_path, capsys):
