@@ -1,9 +1,10 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files that appear whole or not at all: written beside, flushed to the disk, then renamed."""
+"""Files and folders that appear whole or not at all: written beside, flushed to the disk, then renamed."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,36 @@ def whole_file(path: Path, what: str, error: type[DpRosError] = StoreError) -> I
     finally:
         with suppress(OSError):
             beside.unlink()
+
+
+@contextmanager
+def whole_folder(folder: Path, what: str, error: type[DpRosError] = StoreError) -> Iterator[Path]:
+    """Yield an empty folder beside ``folder`` to fill; when the block ends well, it becomes ``folder``.
+
+    Whatever goes wrong, nothing half written stays and an older folder is kept; errors of the block that are no OSError
+    pass through.
+
+    Args:
+        folder: the folder of files to make or to replace.
+        what: what it is, for the message.
+        error: class of the error that stands for an OSError.
+    """
+    beside, old = (folder.with_name(f'.{folder.name}.{os.getpid()}.{end}') for end in ('new', 'old'))
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        for path in (*beside.iterdir(), beside):
+            flush(path)
+        if folder.exists():
+            folder.rename(old)
+        beside.rename(folder)
+    except OSError as cause:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise error(f'{folder}: cannot write {what}: {cause}') from cause
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def flush(path: Path) -> None:

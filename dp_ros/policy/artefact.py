@@ -9,9 +9,7 @@ backends/NAME/...              the backend's own files, whose SHA-256 are in art
 
 import hashlib
 import json
-import os
 import platform
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -21,7 +19,7 @@ from typing import Any
 from dp_ros.errors import BackendError
 from dp_ros.policy.policy import Policy
 from dp_ros.policy.tick_graph import TickGraph
-from dp_ros.whole_file import flush
+from dp_ros.whole_file import whole_folder
 
 MANIFEST = 'artefact.json'
 # The files that decide what a tick computes beside the network's sizes; normalisers are applied outside of the graph.
@@ -65,9 +63,7 @@ def write_artefact(
     Raises:
         BackendError: it cannot be written; errors of ``fill`` pass through.
     """
-    beside, old = (folder.with_name(f'.{folder.name}.{os.getpid()}.{end}') for end in ('new', 'old'))
-    try:
-        beside.mkdir(parents=True)
+    with whole_folder(folder, 'the artefact', BackendError) as beside:
         measured = dict(fill(beside))
         manifest = {
             **_identity(backend, policy, graph),
@@ -79,18 +75,6 @@ def write_artefact(
             'measured': measured,
         }
         (beside / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
-        for path in (*beside.iterdir(), beside):
-            flush(path)
-        if folder.exists():
-            folder.rename(old)
-        beside.rename(folder)
-    except OSError as error:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        raise BackendError(f'{folder}: cannot write the artefact: {error}') from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
     return Artefact(folder, manifest)
 
 

@@ -17,8 +17,6 @@ No pickle, no import paths, no network access.
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +37,7 @@ from dp_ros.policy.config import PolicyConfig
 from dp_ros.policy.goal import Instructions
 from dp_ros.policy.normalizer import Normalizer
 from dp_ros.policy.policy import Policy, build_network
+from dp_ros.whole_file import whole_folder
 
 FILES = (
     'contract.json',
@@ -101,10 +100,7 @@ def save_checkpoint(
     }
     if 'instruction' in policy.contract.goals:
         blobs[INSTRUCTIONS] = policy.instructions.to_bytes()
-    manifest = {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()}
-    blobs[CARD] = card.encode()
-    blobs['manifest.json'] = (json.dumps(manifest, indent=2) + '\n').encode()
-    _write_directory(directory, blobs)
+    _write(directory, blobs, card.encode())
 
 
 def replace_config(directory: Path, config: PolicyConfig) -> None:
@@ -114,15 +110,12 @@ def replace_config(directory: Path, config: PolicyConfig) -> None:
         CheckpointError: it is damaged or cannot be written, or the configuration is of another network.
     """
     directory = Path(directory)
-    blobs = _read_verified(directory)
+    blobs, _ = _read_verified(directory)
     old = PolicyConfig.from_dict(_json(blobs, 'config.json', directory), str(directory / 'config.json'))
     if replace(old, control=config.control, provenance=config.provenance) != config:
         raise CheckpointError(f'{directory}: only control and provenance may be replaced')
     blobs['config.json'] = (json.dumps(config.to_dict(), indent=2) + '\n').encode()
-    manifest = {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()}
-    blobs[CARD] = (directory / CARD).read_bytes()
-    blobs['manifest.json'] = (json.dumps(manifest, indent=2) + '\n').encode()
-    _write_directory(directory, blobs)
+    _write(directory, blobs, (directory / CARD).read_bytes())
 
 
 def load_checkpoint(directory: Path | str, device: str = 'cpu') -> Policy:
@@ -133,7 +126,7 @@ def load_checkpoint(directory: Path | str, device: str = 'cpu') -> Policy:
         ContractError, ConfigError: contract.json or config.json hold something illegal.
     """
     directory = Path(directory)
-    blobs = _read_verified(directory)
+    blobs, digests = _read_verified(directory)
     contract = Contract.from_dict(_json(blobs, 'contract.json', directory), str(directory / 'contract.json'))
     config = PolicyConfig.from_dict(_json(blobs, 'config.json', directory), str(directory / 'config.json'))
     tensors = {name: _tensors(blobs, name, directory) for name in FILES if name.endswith('.safetensors')}
@@ -166,7 +159,7 @@ def load_checkpoint(directory: Path | str, device: str = 'cpu') -> Policy:
         target,
         vectors,
         instructions,
-        {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()},
+        digests,
     )
     deviation = golden_error(policy, tensors['golden.safetensors'])
     if not deviation <= GOLDEN_TOLERANCE:
@@ -184,7 +177,8 @@ def read_golden(directory: Path | str) -> dict[str, Tensor]:
         CheckpointError: a file is missing or damaged.
     """
     directory = Path(directory)
-    return _tensors(_read_verified(directory), 'golden.safetensors', directory)
+    blobs, _ = _read_verified(directory)
+    return _tensors(blobs, 'golden.safetensors', directory)
 
 
 def observation_tensors(
@@ -256,7 +250,8 @@ def _check_weights(wanted: dict[str, Tensor], got: dict[str, Tensor], where: Pat
         raise CheckpointError(f'{where}: weights do not fit the network: ' + '; '.join(problems))
 
 
-def _read_verified(directory: Path) -> dict[str, bytes]:
+def _read_verified(directory: Path) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Every file of a checkpoint by name, and its SHA-256, which is the manifest's."""
     if not directory.is_dir():
         raise CheckpointError(
             f'{directory}: no such checkpoint directory; it should hold {FILES}, manifest.json and {CARD}'
@@ -270,12 +265,13 @@ def _read_verified(directory: Path) -> dict[str, bytes]:
         blobs = {name: (directory / name).read_bytes() for name in names}
     except (OSError, ValueError) as error:
         raise CheckpointError(f'{directory}: cannot read the checkpoint: {error}') from error
-    wrong = [n for n in names if hashlib.sha256(blobs[n]).hexdigest() != manifest.get(n)]
+    digests = {name: _digest(blob) for name, blob in blobs.items()}
+    wrong = [n for n in names if digests[n] != manifest.get(n)]
     if wrong:
         raise CheckpointError(
             f'{directory}: SHA-256 differs from manifest.json for {wrong}: the files were damaged or edited'
         )
-    return blobs
+    return blobs, digests
 
 
 def _json(blobs: dict[str, bytes], name: str, directory: Path) -> object:
@@ -313,23 +309,13 @@ def _normalizer(stats: dict[str, Tensor], field: str, directory: Path) -> Normal
         raise CheckpointError(f'{directory}/normalizer.safetensors: no tensor {error}') from error
 
 
-def _write_directory(directory: Path, blobs: dict[str, bytes]) -> None:
-    beside = directory.with_name(f'.{directory.name}.{os.getpid()}.new')
-    old = directory.with_name(f'.{directory.name}.{os.getpid()}.old')
-    try:
-        beside.mkdir(parents=True)
-        for name, blob in blobs.items():
-            with open(beside / name, 'wb') as file:
-                file.write(blob)
-                file.flush()
-                os.fsync(file.fileno())
-        if directory.exists():
-            directory.rename(old)
-        beside.rename(directory)
-    except OSError as error:
-        if old.exists() and not directory.exists():
-            old.rename(directory)
-        raise CheckpointError(f'{directory}: cannot write the checkpoint: {error}') from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+def _write(directory: Path, blobs: dict[str, bytes], card: bytes) -> None:
+    """All files, with their manifest; the card is for people and has no hash."""
+    manifest = json.dumps({name: _digest(blob) for name, blob in blobs.items()}, indent=2) + '\n'
+    with whole_folder(directory, 'the checkpoint', CheckpointError) as beside:
+        for name, blob in {**blobs, CARD: card, 'manifest.json': manifest.encode()}.items():
+            (beside / name).write_bytes(blob)
+
+
+def _digest(blob: bytes) -> str:
+    return hashlib.sha256(blob).hexdigest()
