@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from dp_ros.cli.fault_session import FaultSession
+from dp_ros.cli.process_usage import usage
 from dp_ros.contract.strict_yaml import load_strict_yaml
 from dp_ros.evaluation.fault_judge import limit_violations, peaks
 from dp_ros.share import share_path
@@ -43,12 +44,6 @@ def soakable() -> list[dict]:
         if spec.phase == 'run' and spec.pace == 'lockstep' and spec.policy == 'scripted' and not spec.action_node
         and spec.target not in ('action', 'machine')
     ]  # fmt: skip
-
-
-def resources(pid: int) -> dict:
-    """Resident memory (MiB) and threads of a process."""
-    lines = dict(line.split(':', 1) for line in Path(f'/proc/{pid}/status').read_text().splitlines())
-    return {'rss_mib': round(int(lines['VmRSS'].split()[0]) / 1024, 2), 'threads': int(lines['Threads'])}
 
 
 def joined(before: Trace | None, trace: Trace) -> Trace:
@@ -126,7 +121,9 @@ def main() -> int:
                 row['violations'] = [str(v) for v in limit_violations(whole, session.bounds)]
                 row['peaks'] = {k: round(v, 4) for k, v in peaks(whole, session.bounds).items()}
                 if session.action_pid is not None:
-                    row |= resources(session.action_pid)
+                    used = usage(session.action_pid)
+                    assert used is not None, 'action_node is gone'
+                    row |= {'rss_mib': round(used.rss_mib, 2), 'threads': used.threads}
                 rows.append(row)
                 with args.log.open('a') as log:
                     log.write(json.dumps(row) + '\n')

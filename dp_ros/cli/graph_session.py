@@ -12,7 +12,8 @@ from typing import Any
 from dp_ros.cli.process_usage import UsageLog
 from dp_ros.cli.ros_processes import Fleet, ProcessError, free_domain, local_environment, parameters
 from dp_ros.contract import Contract
-from dp_ros.evaluation.graph_timing import graph_figures, spacing_ns, ticks_of
+from dp_ros.evaluation.graph_timing import graph_figures, ticks_of
+from dp_ros.policy.due import DueRule
 
 NODES = ('policy_node', 'action_node', 'sim_node')
 # Any module that computes for ever will do.
@@ -105,7 +106,8 @@ def _start(fleet: Fleet, run: GraphRun, record_file: Path) -> dict[str, Any]:
 
 def _figures(run: GraphRun, record: Mapping[str, Any]) -> dict[str, Any]:
     timing = Contract.from_json(run.checkpoint / 'contract.json').timing
-    expected_ns = spacing_ns(timing.tick_ns, timing.period_ns, round(1e9 / run.camera_hz))
+    rule = DueRule(timing.tick_ns, timing.period_ns)
+    expected_ns = rule.spacing_ns(round(1e9 / run.camera_hz))
     ticks = ticks_of(record)
     figures = graph_figures(ticks, expected_ns)
     figures |= {

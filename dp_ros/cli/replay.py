@@ -185,8 +185,7 @@ def _through_the_nodes(
     args: argparse.Namespace, controller: Controller, settings: ReplaySettings, title: str, path: Path
 ) -> tuple[ReplayRecord, bool]:
     """The record of a live replay, and whether every process ended cleanly."""
-    if controller.waits_for_goal:
-        check_instructions(controller.policy.contract, settings.stretches)
+    check_instructions(controller, settings.stretches)
     asked = LiveReplay(
         bag=args.bag,
         checkpoint=path,

@@ -42,11 +42,6 @@ class Tick:
         return sum(self.stage_ms[stage] for stage in TICK_STAGES)
 
 
-def spacing_ns(tick_ns: int, period_ns: int, camera_ns: int) -> int:
-    """Time between two ticks of a policy that looks at pictures every ``camera_ns``: the rule of policy/due.py."""
-    return camera_ns * max(1, -(-(tick_ns - period_ns // 2) // camera_ns))
-
-
 def ticks_of(record: Mapping[str, Any]) -> list[Tick]:
     """The ticks of a record of nodes/graph_probe.py, those without stages left out.
 

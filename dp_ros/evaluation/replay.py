@@ -17,7 +17,6 @@ import numpy as np
 from dp_ros.bags.reader import Bag, BagMessage
 from dp_ros.bags.storage import at
 from dp_ros.bags.topics import located
-from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.errors import BagError, MessageError, MismatchError, StaleObservationError
 from dp_ros.evaluation.replay_assembly import Predicted, fill, new_record, skipped_ticks
@@ -98,8 +97,7 @@ def replay(
     """
     settings = settings or ReplaySettings()
     contract = controller.policy.contract
-    if controller.waits_for_goal:
-        check_instructions(contract, settings.stretches)
+    check_instructions(controller, settings.stretches)
     start_ns = bag.start_ns if settings.start_ns is None else max(settings.start_ns, bag.start_ns)
     stop_ns = bag.end_ns + 1 if settings.stop_ns is None else min(settings.stop_ns, bag.end_ns + 1)
     frame_every_ns = max(LEAST_FRAME_NS, (stop_ns - start_ns) // MOST_FRAMES)
@@ -138,19 +136,21 @@ def replay(
     return record
 
 
-def check_instructions(contract: Contract, stretches: Sequence[Stretch]) -> None:
-    """Whether every episode says what a policy that does nothing without a goal shall do.
+def check_instructions(controller: Controller, stretches: Sequence[Stretch]) -> None:
+    """Whether every episode says what a policy that does nothing without a goal shall do; others need none.
 
     Raises:
         MismatchError: it does not, or the policy takes no instructions.
     """
-    takes = 'instruction' in contract.goals
+    if not controller.waits_for_goal:
+        return
+    takes = 'instruction' in controller.policy.contract.goals
     told = sum(bool(s.instruction) for s in stretches) if takes else 0
     if not told or told < len(stretches):
         also = '; --instruction gives one to the others' if takes else ''
         raise MismatchError(
-            f'policy {contract.name!r} needs a goal ({" or ".join(contract.goals)}) and has none: the bag marks an '
-            f'instruction that it takes for {told} of {len(stretches)} episodes{also}'
+            f'{controller.no_goal()}: the bag marks an instruction that it takes for {told} of {len(stretches)} '
+            f'episodes{also}'
         )
 
 

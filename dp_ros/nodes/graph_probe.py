@@ -45,7 +45,6 @@ class GraphProbe:
         self._chunks: list[tuple[int, int, str]] = []
         self._stages: list[tuple[int, dict[str, float]]] = []
         self._clock: list[tuple[int, int]] = []
-        self._states: list[tuple[int, str]] = []
         self._lines: dict[str, dict[str, str]] = {}
         self._engage = node.create_client(SetBool, 'action_node/engage')
         self._future: Any = None
@@ -81,18 +80,17 @@ class GraphProbe:
 
     def forget(self) -> None:
         """Begin to record anew."""
-        everything: list[Any] = [self._chunks, self._stages, self._clock, self._states, *self._first.values()]
+        everything: list[Any] = [self._chunks, self._stages, self._clock, *self._first.values()]
         for heard in everything:
             heard.clear()
 
     def record(self) -> dict[str, Any]:
-        """Everything since :meth:`forget`, as plain data: see GraphRecord."""
+        """Everything since :meth:`forget`, as plain data; graph_timing.py makes ticks of it."""
         return {
             'chunks': list(self._chunks),
             'stages': list(self._stages),
             'windows': {arm: dict(first) for arm, first in self._first.items()},
             'clock': list(self._clock),
-            'states': list(self._states),
             'diagnostics': dict(self._lines),
         }
 
@@ -115,7 +113,6 @@ class GraphProbe:
 
     def _on_state(self, message: String) -> None:
         self.state = message.data
-        self._states.append((time.time_ns(), message.data))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

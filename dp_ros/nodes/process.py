@@ -110,7 +110,7 @@ def _scheduled(node: Node) -> Any:
     """The node's executor, after its processors and its priority; threads that start later inherit both."""
     params = getattr(node, 'params', None)
     if not isinstance(params, ProcessParams):
-        params = ProcessParams(executor='single')
+        params = ProcessParams()
     pin(cpu_set(params.cpus))
     set_fifo(params.fifo_priority)
     return make_executor(params.executor, bool(node.get_parameter('use_sim_time').value))

@@ -26,6 +26,10 @@ class DueRule:
         self._spacing_ns = tick_ns - period_ns // 2
         self._last_ns: int | None = None
 
+    def spacing_ns(self, camera_ns: int) -> int:
+        """Time between two ticks where pictures come every ``camera_ns``."""
+        return camera_ns * max(1, -(-self._spacing_ns // camera_ns))
+
     def is_due(self, stamp_ns: int) -> bool:
         """Whether the observation of this time calls for a tick."""
         last = self._last_ns

@@ -7,7 +7,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,14 +20,12 @@ from dp_ros.errors import ConfigError, GoalError
 from dp_ros.model.network import Context
 from dp_ros.model.route_plan import RoutePlan
 from dp_ros.observation.observation import Observation
+from dp_ros.policy.backends import Runtime
 from dp_ros.policy.commanded_past import CommandedPast
 from dp_ros.policy.config import ControlConfig
 from dp_ros.policy.goal import Goal
 from dp_ros.policy.policy import Policy
 from dp_ros.policy.tick_graph import ChunkGraph, StreamGraph, TickGraph
-
-if TYPE_CHECKING:
-    from dp_ros.policy.backends.backend import Runtime
 
 
 class Controller(ABC):
@@ -171,7 +168,7 @@ class Controller(ABC):
         """Denoised action tokens (1, T, P) for an encoded observation."""
 
     @abstractmethod
-    def _run(self, runtime: 'Runtime', inputs: dict[str, Tensor], observation: Observation) -> Tensor:
+    def _run(self, runtime: Runtime, inputs: dict[str, Tensor], observation: Observation) -> Tensor:
         """The same by a runtime, for the inputs that an observation gives."""
 
     def _encode(self, observation: Observation) -> Context:
@@ -294,7 +291,7 @@ class StreamingPolicy(Controller):
         """One tick of the buffer; the start of an epoch stays eager."""
         return StreamGraph(self.policy, self.control, self.plan)
 
-    def _run(self, runtime: 'Runtime', inputs: dict[str, Tensor], observation: Observation) -> Tensor:
+    def _run(self, runtime: Runtime, inputs: dict[str, Tensor], observation: Observation) -> Tensor:
         buffer = self._at(observation)
         fresh_TP = fresh_tokens(buffer, self._generator)[0]
         clean_TP, next_TP = runtime.run({**inputs, 'x': buffer.x_BTP[0], 'fresh': fresh_TP})
@@ -357,7 +354,7 @@ class ChunkPolicy(Controller):
         sigmas = self.sampled.table(self._full_steps(), self.control.schedule)
         return ChunkGraph(self.policy, self.control, self.plan, sigmas, self._schedules()['full'])
 
-    def _run(self, runtime: 'Runtime', inputs: dict[str, Tensor], observation: Observation) -> Tensor:
+    def _run(self, runtime: Runtime, inputs: dict[str, Tensor], observation: Observation) -> Tensor:
         (tokens_TP,) = runtime.run({**inputs, 'start': self._pure_noise()[0]})
         return tokens_TP[None]
 

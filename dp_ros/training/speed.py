@@ -58,6 +58,7 @@ def time_steps(experiment: Experiment, data: TrainingData, device: str, steps: i
         if step == warmup:
             clock.stages_s.clear()
             cpu_s.clear()
+            losses.clear()
         cpu_start = time.process_time()
         clock.start()
         batch = trainee.batch(step)
@@ -73,7 +74,7 @@ def time_steps(experiment: Experiment, data: TrainingData, device: str, steps: i
         cpu_s.append(time.process_time() - cpu_start)
         losses.append(sum(weight * float(value.detach()) for weight, value in terms.values()))
     parameters = sum(p.numel() for p in trainee.network.parameters())
-    return StepTimes(clock.stages_s, cpu_s, losses[-steps:], int(counter.get_total_flops()), parameters)
+    return StepTimes(clock.stages_s, cpu_s, losses, int(counter.get_total_flops()), parameters)
 
 
 class _Clock:

@@ -10,7 +10,7 @@ import pytest
 
 from dp_ros.errors import ConfigError
 from dp_ros.evaluation.graph_plot import write_plot
-from dp_ros.evaluation.graph_timing import graph_figures, spacing_ns, ticks_of
+from dp_ros.evaluation.graph_timing import graph_figures, ticks_of
 from dp_ros.policy.due import DueRule
 
 MS = 1_000_000
@@ -89,7 +89,7 @@ def test_the_spacing_is_what_the_policy_s_rule_makes_of_the_pictures(tick_hz, ca
         if rule.is_due(stamp):
             rule.taken(stamp)
             taken.append(stamp)
-    assert {b - a for a, b in pairwise(taken)} == {spacing_ns(tick, tick // 4, camera)}
+    assert {b - a for a, b in pairwise(taken)} == {rule.spacing_ns(camera)}
 
 
 def test_the_plot_has_a_panel_for_each_run_and_bears_ticks_without_windows(tmp_path):
