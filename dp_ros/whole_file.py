@@ -3,6 +3,7 @@
 
 """Files and folders that appear whole or not at all: written beside, flushed to the disk, then renamed."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -38,6 +39,12 @@ def whole_file(path: Path, what: str, error: type[DpRosError] = StoreError) -> I
     finally:
         with suppress(OSError):
             beside.unlink()
+
+
+def write_json(path: Path, what: str, data: object, indent: int = 1) -> None:
+    """Plain data as JSON, whole or not at all; ``what`` as for :func:`whole_file`."""
+    with whole_file(path, what) as beside:
+        beside.write_text(json.dumps(data, indent=indent) + '\n')
 
 
 @contextmanager

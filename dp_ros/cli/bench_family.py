@@ -31,7 +31,7 @@ from dp_ros.policy.card import add_measurement
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.share import share_path
 from dp_ros.training.experiment import Experiment
-from dp_ros.whole_file import whole_file
+from dp_ros.whole_file import whole_file, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -179,8 +179,7 @@ def _row(family: Family, row: FamilyRow, runs: Path, out: Path, args: argparse.N
     )
     if not place.is_file() or _figures(place)['settings'].get('control') != asdict(control):
         done = list(rollout(settings, range(episodes), args.processes))
-        with whole_file(place, 'the figures of a row') as beside:
-            beside.write_text(json.dumps(summary(settings, done), indent=1) + '\n')
+        write_json(place, 'the figures of a row', summary(settings, done))
         _tell(f'{row.name}: {sum(e.success for e in done)}/{len(done)}')
     figures = _figures(place)
     measured = measurement(settings, figures, policy)

@@ -6,7 +6,6 @@
 import argparse
 import dataclasses
 import importlib.util
-import json
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ from dp_ros.evaluation.fault_judge import Verdict, judge
 from dp_ros.share import share_path
 from dp_ros.simulation.fault_files import FaultSpec, load_faults
 from dp_ros.simulation.fault_site import ARMS
-from dp_ros.whole_file import whole_file
+from dp_ros.whole_file import write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,9 +56,8 @@ def run(args: argparse.Namespace) -> int:
         f'{time.monotonic() - began:.0f} s'
     )
     if args.json:
-        with whole_file(args.json, 'the fault matrix') as beside:
-            table = [{**dataclasses.asdict(row), 'ok': row.ok} for row in rows]
-            beside.write_text(json.dumps({'seed': args.seed, 'rows': table}, indent=1) + '\n')
+        table = [{**dataclasses.asdict(row), 'ok': row.ok} for row in rows]
+        write_json(args.json, 'the fault matrix', {'seed': args.seed, 'rows': table})
     return 1 if failed else 0
 
 

@@ -5,7 +5,6 @@
 
 import argparse
 import importlib.util
-import json
 import os
 import platform
 import tempfile
@@ -24,7 +23,7 @@ from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.policy import Policy
 from dp_ros.share import share_path
 from dp_ros.simulation.robot import make_task
-from dp_ros.whole_file import whole_file
+from dp_ros.whole_file import write_json
 
 SHIPPED = 'aloha_transfer_cube'
 TASK, TASK_BINDING, TASK_CAMERA_HZ = SHIPPED, 'aloha_sim', 25.0
@@ -88,9 +87,8 @@ def run(args: argparse.Namespace) -> int:
                 _print(row)
     if args.json:
         machine = {'processors': os.cpu_count(), 'machine': platform.machine(), 'threads': args.threads}
-        with whole_file(args.json, 'the figures') as beside:
-            plain = [{k: v for k, v in row.items() if k != 'series'} for row in rows]
-            beside.write_text(json.dumps({**machine, 'set': args.set, 'runs': plain}, indent=1) + '\n')
+        plain = [{k: v for k, v in row.items() if k != 'series'} for row in rows]
+        write_json(args.json, 'the figures', {**machine, 'set': args.set, 'runs': plain})
     if args.plot:
         write_plot(args.plot, rows)
     wrong = [

@@ -4,7 +4,6 @@
 """``dp_ros bench latency``: a tick by stage, backends side by side, beside the machine's bound in the same run."""
 
 import argparse
-import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +17,7 @@ from dp_ros.policy.backends import BACKENDS
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.runtime import BACKEND_NAMES, EAGER, use_backend
 from dp_ros.policy.streaming import make_controller
-from dp_ros.whole_file import whole_file
+from dp_ros.whole_file import write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +55,7 @@ def run(args: argparse.Namespace) -> int:
     figures['versions'] = {library: version(library) for library in sorted(libraries)}
     _show(figures)
     if args.json:
-        with whole_file(args.json, 'the figures') as beside:
-            beside.write_text(json.dumps(figures, indent=2) + '\n')
+        write_json(args.json, 'the figures', figures, indent=2)
     return 0
 
 

@@ -4,7 +4,6 @@
 """``dp_ros bench motion``: controllers of every distribution, driven by our windows and by other stacks' recipes."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from dp_ros.evaluation.motion_bench import RULES, SHOWN_RULES, bench
 from dp_ros.evaluation.motion_plot import write_plot
 from dp_ros.evaluation.motion_recipes import RECIPES
 from dp_ros.evaluation.motion_streams import EXACT, MS, ROUGH, Setting
-from dp_ros.whole_file import whole_file
+from dp_ros.whole_file import write_json
 
 _WORDS = {r.key: r.words for r in RECIPES}
 
@@ -54,8 +53,7 @@ def run(args: argparse.Namespace) -> int:
     )
     _print(setting, figures)
     if args.json:
-        with whole_file(args.json, 'the figures') as beside:
-            beside.write_text(json.dumps(figures, indent=1) + '\n')
+        write_json(args.json, 'the figures', figures)
     if args.plot:
         write_plot(args.plot, setting, args.seed)
     missed = figures['misses']

@@ -4,7 +4,6 @@
 """``dp_ros bench peers``: from an observation to the next actions, beside LeRobot's policies in the same run."""
 
 import argparse
-import json
 import platform
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from dp_ros.errors import ConfigError
 from dp_ros.evaluation.bar_chart import write_bars
 from dp_ros.evaluation.peers import ROWS, race
 from dp_ros.policy.runtime import BACKEND_NAMES, EAGER
-from dp_ros.whole_file import whole_file
+from dp_ros.whole_file import write_json
 
 # One row of ours beside one of theirs, with as many cameras, and how much faster the former is to be.
 TARGETS = (('ours-1', 'narrow-1', 60), ('ours-1', 'act-1', 16))
@@ -72,8 +71,7 @@ def run(args: argparse.Namespace) -> int:
     }
     _print(figures)
     if args.json:
-        with whole_file(args.json, 'the figures') as beside:
-            beside.write_text(json.dumps(figures, indent=2) + '\n')
+        write_json(args.json, 'the figures', figures, indent=2)
     if args.plot:
         bars = [(_label(row), row['ms']['p50'], row['ours']) for row in raced]
         title = f'From an observation to the next actions, {args.threads} thread(s), median'

@@ -4,7 +4,6 @@
 """``dp_ros bench train``: samples a second of a training run, by stage, and what holds it up."""
 
 import argparse
-import json
 import platform
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +20,7 @@ from dp_ros.evaluation.statistics import percentiles
 from dp_ros.training.data import load_data
 from dp_ros.training.experiment import Experiment
 from dp_ros.training.speed import STAGES, time_steps
-from dp_ros.whole_file import whole_file
+from dp_ros.whole_file import write_json
 
 # Threads that get less than this share of the cores they ask for wait for other processes rather than compute.
 _CROWDED = 0.8
@@ -52,8 +51,7 @@ def run(args: argparse.Namespace) -> int:
     figures = measure(experiment, args.device, args.steps, args.warmup)
     _print(figures)
     if args.json:
-        with whole_file(args.json, 'the figures') as beside:
-            beside.write_text(json.dumps(figures, indent=2) + '\n')
+        write_json(args.json, 'the figures', figures, indent=2)
     if args.plot:
         bars = [(name, figures['stages_ms'][name]['p50'], name == figures['slowest']) for name in STAGES]
         write_bars(args.plot, f'One training step of {experiment.name}, by stage', bars, 'ms')

@@ -4,7 +4,6 @@
 """``dp_ros rollout``: a checkpoint in closed loop against its simulated task, without ROS."""
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -25,7 +24,7 @@ from dp_ros.policy.config import BUFFER_STARTS, SAMPLER_NAMES, SCHEDULE_NAMES
 from dp_ros.policy.runtime import BACKEND_NAMES, EAGER
 from dp_ros.simulation.robot import suite_tasks, task_names
 from dp_ros.simulation.seeds import require_split
-from dp_ros.whole_file import whole_file
+from dp_ros.whole_file import write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -141,8 +140,7 @@ def run(args: argparse.Namespace) -> int:
     figures = summary(settings, episodes)
     figures['seconds'] = round(time.monotonic() - start, 1)
     if args.json:
-        with whole_file(args.json, 'the figures') as beside:
-            beside.write_text(json.dumps(figures, indent=2) + '\n')
+        write_json(args.json, 'the figures', figures, indent=2)
     if args.card:
         add_measurement(args.checkpoint, measurement(settings, figures, policy))
     if args.video:

@@ -8,9 +8,7 @@ fault or ``soak`` a stretch of random ones; meanwhile it asks back for processes
 """
 
 import argparse
-import contextlib
 import json
-import os
 import select
 import socket
 import sys
@@ -19,15 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
-from rclpy.signals import SignalHandlerOptions
 
 from dp_ros.errors import DpRosError
 from dp_ros.nodes.fault_case import FaultCase
 from dp_ros.nodes.fault_deeds import Deeds
 from dp_ros.nodes.fault_soak import FaultSoak
 from dp_ros.nodes.fault_world import FaultWorld, make_node
-from dp_ros.nodes.process import StopSignal
+from dp_ros.nodes.process import StopSignal, bench_process
 from dp_ros.nodes.site import checkpoint_contract, load_binding
 from dp_ros.simulation.fault_files import FaultSpec
 from dp_ros.simulation.fault_robot import Trace
@@ -116,25 +112,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--site', type=Path, required=True, help='folder with contract.json and binding.yaml')
     parser.add_argument('--past', type=float, required=True, help='past_s of action_node')
     args = parser.parse_args(argv)
-    stop = StopSignal()
-    # A robot has a computer of its own: it does not starve with the nodes under test, where that can be had.
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, -10)
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        contract = checkpoint_contract(str(args.site))
-        binding = load_binding(str(args.site / 'binding.yaml'))
-        line = Line(args.socket, stop)
-        world = FaultWorld(make_node('fault_node'), contract, binding, round(args.past * 1e9))
-        deeds = Deeds(world, line, binding)
-        serve(world, FaultCase(world, deeds, line), FaultSoak(world, deeds, line), line)
+        with bench_process() as stop:
+            contract = checkpoint_contract(str(args.site))
+            binding = load_binding(str(args.site / 'binding.yaml'))
+            line = Line(args.socket, stop)
+            world = FaultWorld(make_node('fault_node'), contract, binding, round(args.past * 1e9))
+            deeds = Deeds(world, line, binding)
+            serve(world, FaultCase(world, deeds, line), FaultSoak(world, deeds, line), line)
     except Closed:
         return 0
     except (DpRosError, OSError) as error:
         sys.stderr.write(f'fault_node: {error}\n')
         return 1
-    finally:
-        rclpy.try_shutdown()
     return 0
 
 

@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import json
 import math
-import os
 import sys
 import time
 from functools import partial
@@ -19,10 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -36,7 +33,7 @@ from dp_ros.nodes import qos
 from dp_ros.nodes.fault_ports import window_of
 from dp_ros.nodes.fault_world import controller_topic, make_node
 from dp_ros.nodes.graph_probe import GraphProbe
-from dp_ros.nodes.process import StopSignal
+from dp_ros.nodes.process import StopSignal, bench_process
 from dp_ros.nodes.site import checkpoint_contract, load_binding
 from dp_ros.simulation.fault_robot import CONTROL_NS, FaultRobot
 from dp_ros.whole_file import whole_file
@@ -177,20 +174,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--seconds', type=float, default=10.0)
     parser.add_argument('--listen', action='store_true', help='be no robot; time is /clock')
     args = parser.parse_args(argv)
-    stop = StopSignal()
-    # Cameras and controllers have computers of their own, where that can be had.
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, -10)
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        record = measure(args, stop)
+        with bench_process() as stop:
+            record = measure(args, stop)
         with whole_file(args.record, 'the record') as beside:
             beside.write_text(json.dumps(record))
     except DpRosError as error:
         sys.stderr.write(f'graph_robot: {error}\n')
         return 1
-    finally:
-        rclpy.try_shutdown()
     return 0
 
 

@@ -8,11 +8,13 @@ moves arms needs the opposite order: first its last words (a braking window), th
 only set an event, and the spinning thread looks at it.
 """
 
+import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import rclpy
@@ -65,6 +67,22 @@ class StopSignal:
     def wait(self, timeout_s: float) -> bool:
         """Wait for the request; False where none came within ``timeout_s``."""
         return self._event.wait(timeout_s)
+
+
+@contextmanager
+def bench_process() -> Iterator[StopSignal]:
+    """rclpy for a process that plays a robot or its controllers in a benchmark, and the request to end.
+
+    Such a robot has computers of its own: it does not starve with the nodes under test, where that can be had.
+    """
+    stop = StopSignal()
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        yield stop
+    finally:
+        rclpy.try_shutdown()
 
 
 def run(make: Callable[[], Node], argv: list[str] | None = None) -> int:
