@@ -10,9 +10,9 @@ import numpy as np
 
 from dp_ros.contract import Contract
 from dp_ros.data.episode import Episode
-from dp_ros.observation.image import crop_resize
 from dp_ros.simulation.expert import ExpertSettings, TransferCubeExpert
 from dp_ros.simulation.insertion_expert import InsertionExpert, InsertionSettings
+from dp_ros.simulation.recording import Recording
 from dp_ros.simulation.robot import EpisodeResult, SimulatedRobot
 
 # The noise forgets itself in about 0.2 s: long enough to push the arms off their path, short against a phase.
@@ -70,31 +70,19 @@ def demonstrate(
     robot.reset(seed)
     plan = expert.plan(robot.privileged(), robot.joint_positions())
     commands, scale = disturbed(plan, contract, seed, max_noise)
-    proprio, privileged = [], []
-    images: dict[str, list[np.ndarray]] = {c.name: [] for c in contract.cameras}
-    for k, command in enumerate(commands):
+    recording = Recording(robot)
+    for k, (label, command) in enumerate(zip(plan, commands, strict=True)):
         if k % stride == 0:
-            proprio.append(robot.joint_positions())
-            privileged.append(robot.privileged())
-            for camera in contract.cameras:
-                images[camera.name].append(crop_resize(robot.render(camera.name), camera))
+            recording.observe(label)
         robot.step(command)
     result = robot.result()
-    episode = Episode.regular(
-        contract.timing,
-        stamps_ns=np.arange(len(proprio), dtype=np.int64) * contract.timing.period_ns,
-        proprio=np.array(proprio, dtype=np.float32),
-        actions=plan[::stride].astype(np.float32),
-        images={name: np.array(frames) for name, frames in images.items()},
-        privileged=np.array(privileged, dtype=np.float32),
-        metadata={
-            'seed': str(seed),
-            'noise_rad': f'{scale:.6f}',
-            'success': str(result.success),
-            'strict_success': str(result.strict_success),
-        },
-    )
-    return episode, result
+    metadata = {
+        'seed': str(seed),
+        'noise_rad': f'{scale:.6f}',
+        'success': str(result.success),
+        'strict_success': str(result.strict_success),
+    }
+    return recording.episode(metadata), result
 
 
 class TransferCubeDemonstrator:

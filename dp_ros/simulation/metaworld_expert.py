@@ -20,9 +20,9 @@ import numpy as np
 
 from dp_ros.data.episode import Episode
 from dp_ros.errors import TaskError
-from dp_ros.observation.image import crop_resize
 from dp_ros.simulation.metaworld import MetaWorldRobot
 from dp_ros.simulation.metaworld_tasks import known_instructions
+from dp_ros.simulation.recording import Recording
 from dp_ros.simulation.robot import EpisodeResult, SimulatedRobot
 
 # Steps of holding after success, so that coming to rest is in the data, but no tail of hundreds of steps.
@@ -102,22 +102,13 @@ class MetaWorldDemonstrator:
         if not isinstance(robot, MetaWorldRobot):
             raise TaskError(f'not a robot of Meta-World: {type(robot).__name__}')
         expert = robot.make_expert()
-        contract = robot.contract
         robot.reset(seed)
         added, pushed = pushes(seed, robot.episode_steps, noise)
-        rows: dict[str, list[np.ndarray]] = {key: [] for key in ('proprio', 'commands', 'privileged')}
-        images: dict[str, list[np.ndarray]] = {c.name: [] for c in contract.cameras}
-        vectors: dict[str, list[np.ndarray]] = {v.name: [] for v in contract.vectors}
+        recording = Recording(robot)
         left = HOLD_STEPS
         for k in range(robot.episode_steps):
             label = expert_target(robot, expert)
-            rows['proprio'].append(robot.joint_positions())
-            rows['privileged'].append(robot.privileged())
-            rows['commands'].append(label)
-            for camera in contract.cameras:
-                images[camera.name].append(crop_resize(robot.render(camera.name), camera))
-            for name, values in robot.vectors().items():
-                vectors[name].append(values)
+            recording.observe(label)
             left -= robot.result().success
             if left < 0:
                 break
@@ -126,25 +117,16 @@ class MetaWorldDemonstrator:
             # Added to the target: the environment cuts what is faster than the hand can be.
             robot.step(label + np.append(added[k] * robot.env.action_scale, 0.0))
         result = robot.result()
-        arrays = {name: np.array(values, np.float32) for name, values in rows.items()}
-        episode = Episode.regular(
-            contract.timing,
-            stamps_ns=np.arange(len(arrays['proprio']), dtype=np.int64) * contract.timing.period_ns,
-            proprio=arrays['proprio'],
-            actions=arrays['commands'],
-            images={name: np.array(frames) for name, frames in images.items()},
-            vectors={name: np.array(values, np.float32) for name, values in vectors.items()},
-            privileged=arrays['privileged'],
-            metadata={
+        episode = recording.episode(
+            {
                 'task': f'metaworld/{robot.task}',
                 'seed': str(seed),
                 'instruction': json.dumps(known_instructions(robot.task)),
                 'success': str(result.success),
-            },
+            }
         )
-        return _observed_at(
-            episode, _undisturbed(pushed[: len(episode)], contract.timing.pred_horizon)
-        ), result
+        calm = _undisturbed(pushed[: len(episode)], robot.contract.timing.pred_horizon)
+        return _observed_at(episode, calm), result
 
 
 def _undisturbed(pushed: np.ndarray, horizon: int) -> np.ndarray:

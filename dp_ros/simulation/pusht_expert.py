@@ -16,10 +16,10 @@ import numpy as np
 
 from dp_ros.data.episode import Episode
 from dp_ros.errors import TaskError
-from dp_ros.observation.image import crop_resize
 from dp_ros.simulation.demonstration import ornstein_uhlenbeck
 from dp_ros.simulation.pusht import PushTRobot
 from dp_ros.simulation.pusht_planner import PlannerSettings, PushPlanner
+from dp_ros.simulation.recording import Recording
 from dp_ros.simulation.robot import EpisodeResult, SimulatedRobot
 
 _NOISE_STREAM = 1
@@ -67,38 +67,20 @@ class PushTDemonstrator:
         """Push until success, under noise whose scale is drawn for each episode from 0 to ``noise``."""
         if not isinstance(robot, PushTRobot):
             raise TaskError(f'not a robot of Push-T: {type(robot).__name__}')
-        contract = robot.contract
         robot.reset(seed)
         rng = np.random.default_rng([seed, _NOISE_STREAM])
         scale = float(rng.uniform(0.0, noise))
         # The last push ends after the episode's last step.
         added = ornstein_uhlenbeck(rng, 2 * robot.episode_steps, 2, scale)
-        rows: dict[str, list[np.ndarray]] = {key: [] for key in ('proprio', 'commands', 'privileged')}
-        images: dict[str, list[np.ndarray]] = {c.name: [] for c in contract.cameras}
-        vectors: dict[str, list[np.ndarray]] = {v.name: [] for v in contract.vectors}
+        recording = Recording(robot)
         for label, off in zip(expert_commands(robot, self._planner), added, strict=False):
-            rows['proprio'].append(robot.joint_positions())
-            rows['privileged'].append(robot.privileged())
-            rows['commands'].append(label)
-            for camera in contract.cameras:
-                images[camera.name].append(crop_resize(robot.render(camera.name), camera))
-            for name, values in robot.vectors().items():
-                vectors[name].append(values)
+            recording.observe(label)
             robot.step(label + (0.0 if robot.result().done else off))  # the end is shown as it shall be
         result = robot.result()
-        arrays = {name: np.array(values, np.float32) for name, values in rows.items()}
-        return Episode.regular(
-            contract.timing,
-            stamps_ns=np.arange(len(arrays['proprio']), dtype=np.int64) * contract.timing.period_ns,
-            proprio=arrays['proprio'],
-            actions=arrays['commands'],
-            images={name: np.array(frames) for name, frames in images.items()},
-            vectors={name: np.array(values, np.float32) for name, values in vectors.items()},
-            privileged=arrays['privileged'],
-            metadata={
-                'seed': str(seed),
-                'noise': f'{scale:.6f}',
-                'success': str(result.success),
-                'max_coverage': f'{result.measures["max_coverage"]:.6f}',
-            },
-        ), result
+        metadata = {
+            'seed': str(seed),
+            'noise': f'{scale:.6f}',
+            'success': str(result.success),
+            'max_coverage': f'{result.measures["max_coverage"]:.6f}',
+        }
+        return recording.episode(metadata), result
