@@ -21,7 +21,7 @@ from dp_ros.errors import ContractError, TaskError
 from dp_ros.share import share_path
 from dp_ros.simulation.disturbance import another_place
 from dp_ros.simulation.rendering import CameraRenderer, choose_backend
-from dp_ros.simulation.robot import EpisodeResult
+from dp_ros.simulation.robot import ContractRobot, EpisodeResult
 
 choose_backend()
 
@@ -45,7 +45,7 @@ _CUBE_MOVES_M, _CUBE_FREE_M = (0.03, 0.08), 0.07
 _PICTURE = (480, 640)
 
 
-class AlohaRobot(ABC):
+class AlohaRobot(ContractRobot, ABC):
     """One of the package's tasks.
 
     Grippers are finger positions in m (the environment's 0..1 is converted here and nowhere else), all other
@@ -81,16 +81,6 @@ class AlohaRobot(ABC):
         self._table: int = self.physics.model.name2id('table', 'geom')
         self._seed: int | None = None
 
-    @property
-    def joint_names(self) -> tuple[str, ...]:
-        """Joint names, left arm first, grippers last of their arm."""
-        return self.contract.joint_names
-
-    @property
-    def camera_names(self) -> tuple[str, ...]:
-        """Cameras that :meth:`render` knows."""
-        return tuple(c.name for c in self.contract.cameras)
-
     def reset(self, seed: int) -> None:
         """Start an episode; the seed places the objects, each on a square."""
         self._env.reset(seed=seed)
@@ -125,19 +115,14 @@ class AlohaRobot(ABC):
     def render(self, camera: str) -> np.ndarray:
         """The camera's picture now, (480, 640, 3) uint8 RGB, a copy; :class:`TaskError` for unknown cameras."""
         if camera not in self._renderers:
-            sizes = {c.name: c.source_size for c in self.contract.cameras}
-            if camera not in sizes:
-                raise TaskError(f'no camera {camera!r}; legal: {sorted(sizes)}')
-            self._renderers[camera] = CameraRenderer(self.physics, camera, sizes[camera])
+            self._renderers[camera] = CameraRenderer(self.physics, camera, self.source_size(camera))
         return self._renderers[camera].render()
 
     def step(self, command: np.ndarray) -> None:
         """Hold the commanded positions (14,), rad and m, for 20 ms of physics."""
         if self._seed is None:
             raise TaskError('reset the robot before the first step')
-        action = np.array(command, dtype=np.float64)
-        if action.shape != (len(self.joint_names),) or not np.isfinite(action).all():
-            raise ContractError(f'command must be {len(self.joint_names)} finite positions, got {command!r}')
+        action = self.checked(command)
         for column in GRIPPER_COLUMNS:
             action[column] = constants.normalize_puppet_gripper_position(action[column])
         try:

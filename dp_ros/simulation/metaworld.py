@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from dp_ros.contract import Contract
-from dp_ros.errors import ContractError, TaskError
+from dp_ros.errors import TaskError
 from dp_ros.share import share_path
 from dp_ros.simulation.metaworld_disturbance import disturb_s, move
 from dp_ros.simulation.metaworld_tasks import held_out_instructions, known_instructions
 from dp_ros.simulation.rendering import SceneRenderer, choose_backend
-from dp_ros.simulation.robot import EpisodeResult
+from dp_ros.simulation.robot import ContractRobot, EpisodeResult
 
 choose_backend()
 
@@ -40,7 +40,7 @@ _HAND, _OPENING, _FRAME = slice(0, 3), 3, 18
 _CORRECTIONS = 8
 
 
-class MetaWorldRobot:
+class MetaWorldRobot(ContractRobot):
     """One task. Not thread-safe: step and render from one thread.
 
     Joints: hand_x, hand_y, hand_z in m, and gripper without unit: -1 open, 1 closed. Measured is where the hand is and
@@ -79,16 +79,6 @@ class MetaWorldRobot:
         self._seed: int | None = None
         self.observed = np.zeros(39)
 
-    @property
-    def joint_names(self) -> tuple[str, ...]:
-        """hand_x, hand_y, hand_z, gripper."""
-        return self.contract.joint_names
-
-    @property
-    def camera_names(self) -> tuple[str, ...]:
-        """Cameras that :meth:`render` knows."""
-        return tuple(c.name for c in self.contract.cameras)
-
     def reset(self, seed: int) -> None:
         """Start an episode; the seed places object and goal and chooses the instruction's words."""
         self.env.seed(seed)
@@ -116,11 +106,9 @@ class MetaWorldRobot:
 
     def render(self, camera: str) -> np.ndarray:
         """The camera's picture now, (H, W, 3) uint8 RGB, a copy; :class:`TaskError` for unknown cameras."""
-        sizes = {c.name: c.source_size for c in self.contract.cameras}
-        if camera not in sizes:
-            raise TaskError(f'no camera {camera!r}; legal: {sorted(sizes)}')
+        size = self.source_size(camera)
         if self._renderer is None:
-            self._renderer = SceneRenderer(self.env.model, sizes[camera], CAMERA)
+            self._renderer = SceneRenderer(self.env.model, size, CAMERA)
         return self._renderer.render(self.env.data, dict(self.env._target_site_config))
 
     def target(self, action: np.ndarray) -> np.ndarray:
@@ -136,9 +124,7 @@ class MetaWorldRobot:
             raise TaskError('reset the robot before the first step')
         if self._steps >= self.episode_steps:
             raise TaskError(f'the episode has {self.episode_steps} steps: reset the robot')
-        command = np.array(command, dtype=np.float64)
-        if command.shape != (len(self.joint_names),) or not np.isfinite(command).all():
-            raise ContractError(f'command must be {len(self.joint_names)} finite positions, got {command!r}')
+        command = self.checked(command)
         action = np.append(self._change_to(command[:3]), np.clip(command[3], -1, 1))
         self.observed, reward, _, _, info = self.env.step(action)
         self._steps += 1

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from dp_ros.contract import Contract
-from dp_ros.errors import ContractError, TaskError
+from dp_ros.errors import TaskError
 from dp_ros.share import share_path
-from dp_ros.simulation.robot import EpisodeResult
+from dp_ros.simulation.robot import ContractRobot, EpisodeResult
 
 # Pictures are drawn into memory; without this SDL would look for a display.
 os.environ.setdefault('SDL_VIDEODRIVER', 'dummy')
@@ -32,7 +32,7 @@ ARENA = 512.0
 CAMERA = 'top'
 
 
-class PushTRobot:
+class PushTRobot(ContractRobot):
     """``gym_pusht/PushT-v0``. Not thread-safe: step and render from one thread.
 
     Joints: agent_x and agent_y, in the environment's unit; x to the right and y downwards in the picture.
@@ -56,16 +56,6 @@ class PushTRobot:
         spec: Any = self._env.spec
         self.episode_steps: int = spec.max_episode_steps
         self._seed: int | None = None
-
-    @property
-    def joint_names(self) -> tuple[str, ...]:
-        """agent_x, agent_y."""
-        return self.contract.joint_names
-
-    @property
-    def camera_names(self) -> tuple[str, ...]:
-        """Cameras that :meth:`render` knows."""
-        return tuple(c.name for c in self.contract.cameras)
 
     def reset(self, seed: int) -> None:
         """Start an episode; the seed places the agent and the block."""
@@ -98,17 +88,14 @@ class PushTRobot:
 
     def render(self, camera: str) -> np.ndarray:
         """The environment's own observation, (96, 96, 3) uint8 RGB; :class:`TaskError` for unknown cameras."""
-        if camera not in self.camera_names:
-            raise TaskError(f'no camera {camera!r}; legal: {sorted(self.camera_names)}')
+        self.source_size(camera)  # refuses unknown ones; the environment draws this one only
         return np.array(self.env._render())
 
     def step(self, command: np.ndarray) -> None:
         """Command a position (2,), within the arena, for 0.1 s of physics."""
         if self._seed is None:
             raise TaskError('reset the robot before the first step')
-        action = np.array(command, dtype=np.float64)
-        if action.shape != (len(self.joint_names),) or not np.isfinite(action).all():
-            raise ContractError(f'command must be {len(self.joint_names)} finite positions, got {command!r}')
+        action = self.checked(command)
         _, reward, _, _, info = self._env.step(np.clip(action, 0.0, ARENA))
         if not self.result().done:
             self._max_reward = max(self._max_reward, float(reward))

@@ -12,7 +12,7 @@ import numpy as np
 
 from dp_ros.contract import Contract
 from dp_ros.data.episode import Episode
-from dp_ros.errors import TaskError
+from dp_ros.errors import ContractError, TaskError
 from dp_ros.simulation.metaworld_tasks import MT10, paraphrases
 
 
@@ -110,6 +110,40 @@ class SimulatedRobot(Protocol):
     def close(self) -> None:
         """Free the renderer; the robot cannot be used afterwards."""
         ...
+
+
+class ContractRobot:
+    """What follows from a robot's contract alone; robots build on it.
+
+    Attributes:
+        contract: the robot's.
+    """
+
+    contract: Contract
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """Joint names, in the order of every vector."""
+        return self.contract.joint_names
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """Cameras that ``render`` knows."""
+        return tuple(c.name for c in self.contract.cameras)
+
+    def source_size(self, camera: str) -> tuple[int, int]:
+        """(height, width) of a camera's pictures as they are rendered; :class:`TaskError` for unknown cameras."""
+        sizes = {c.name: c.source_size for c in self.contract.cameras}
+        if camera not in sizes:
+            raise TaskError(f'no camera {camera!r}; legal: {sorted(sizes)}')
+        return sizes[camera]
+
+    def checked(self, command: np.ndarray) -> np.ndarray:
+        """A copy of a command (A,) as float64; :class:`ContractError` for another shape or what is not finite."""
+        copy = np.array(command, dtype=np.float64)
+        if copy.shape != (len(self.joint_names),) or not np.isfinite(copy).all():
+            raise ContractError(f'command must be {len(self.joint_names)} finite positions, got {command!r}')
+        return copy
 
 
 class Demonstrator(Protocol):
