@@ -12,13 +12,10 @@ import yaml
 from dp_ros.contract import Contract
 from dp_ros.errors import ConfigError
 from dp_ros.policy.checkpoint import observation_tensors, save_checkpoint
-from dp_ros.policy.normalizer import Normalizer
 from dp_ros.policy.policy import Policy
-from dp_ros.policy.testing import tiny_policy
+from dp_ros.policy.testing import calm_policy, tiny_policy
 from dp_ros.simulation.fault_site import write_site
 
-# Of the actions around the pose, rad or m: what is measured is time, and the arms may not run into anything meanwhile.
-_SPREAD = 0.001
 # As the shipped checkpoint.
 _SIZES = {'width': 192, 'depth': 4, 'heads': 6, 'camera_points': 64, 'camera_tokens': 4}
 
@@ -57,10 +54,9 @@ def still_checkpoint(directory: Path, policy: Policy, pose: torch.Tensor, tick_h
     contract = Contract.from_dict(data)
     diffusion = replace(policy.config.diffusion, relative_actions=False)
     still = replace(
-        policy,
+        calm_policy(policy, pose),
         contract=contract,
         config=replace(policy.config, diffusion=diffusion, provenance={'note': 'for dp_ros bench graph'}),
-        action=Normalizer(pose.double(), torch.full_like(pose, _SPREAD, dtype=torch.float64)),
     )
     golden = observation_tensors(**contract.example())
     save_checkpoint(directory, still, golden, '# A policy that stands still, for dp_ros bench graph\n')
