@@ -26,17 +26,17 @@ def brake(known: Array, second: Array, third: Array) -> Array:
     """
     first = known[2] - known[1]
     start = first - (known[1] - known[0])
-    if not first.any() and not start.any():
+    still = (first == 0.0) & (start == 0.0)
+    if still.all():
         return np.stack([known[2], known[2]])
-    steps = _fewest(first, start, second, third)
-    low, high = _reach(steps, start, second, third)
+    low, high = _shortest(first, start, second, third)
     level = _level(first, low, high, second)
     # A joint at rest stays where it is, to the last bit.
-    differences = np.where((first == 0.0) & (start == 0.0), 0.0, np.clip(level, low, high))
-    velocities = first + np.cumsum(differences, axis=0)
+    differences = np.where(still, 0.0, level.clip(low, high))
+    velocities = first + differences.cumsum(axis=0)
     # What is left of the velocity is rounding.
     velocities[-1] = 0.0
-    controls: Array = known[2] + np.cumsum(velocities, axis=0)
+    controls: Array = known[2] + velocities.cumsum(axis=0)
     return controls
 
 
@@ -49,27 +49,26 @@ def _reach(steps: int, start: Array, second: Array, third: Array) -> tuple[Array
     return low, high
 
 
-def _fewest(first: Array, start: Array, second: Array, third: Array) -> int:
-    """The least number of steps after which both differences can be zero."""
+def _shortest(first: Array, start: Array, second: Array, third: Array) -> tuple[Array, Array]:
+    """The reach (N, A) of the least number of steps after which both differences can be zero."""
     # A hair less than a whole number of steps is that number: rounding must not cost one more step.
     slack = 1e-9 * second
-    steps = max(1, int(np.ceil(np.max(np.abs(first) / second) - 1e-9)))
-    while steps < _MOST:
+    steps = max(1, int(np.ceil((np.abs(first) / second).max() - 1e-9)))
+    while True:
         low, high = _reach(steps, start, second, third)
         enough = (low.sum(axis=0) <= slack - first) & (high.sum(axis=0) >= -first - slack)
-        if np.all(enough & np.all(low <= high + slack, axis=0)):
-            return steps
+        if steps >= _MOST or (enough.all() and (low <= high + slack).all()):
+            return low, high
         steps += 1 if steps < 64 else steps // 16
-    return steps
 
 
 def _level(first: Array, low: Array, high: Array, second: Array) -> Array:
     """The constant (A,) whose cut by the bounds sums to the velocity that must vanish."""
     below, above = -second, second.copy()
-    level = np.clip(-first / len(low), below, above)
+    level = (-first / len(low)).clip(below, above)
     for turn in range(150):
-        missing = np.clip(level, low, high).sum(axis=0) + first
-        if np.all(np.abs(missing) <= 1e-14 * second):
+        missing = level.clip(low, high).sum(axis=0) + first
+        if (np.abs(missing) <= 1e-14 * second).all():
             break
         above = np.where(missing > 0, level, above)
         below = np.where(missing > 0, below, level)

@@ -10,6 +10,7 @@ possible. What still exceeds a bound is mixed with a motion that is known to kee
 are convex, so the mixture keeps them too, and the largest legal share is a ratio.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,8 +18,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-# λ from "the reference" to "rest as gently as the horizon allows", each 2.5 times softer.
-_SOFTNESS = np.concatenate([[0.0], 1e-3 * 2.5 ** np.arange(26)])
+# λ up to "rest as gently as the horizon allows", each 2.5 times softer; most chunks need none, or one of the first.
+_SOFTNESS = 1e-3 * 2.5 ** np.arange(26)
+_BATCHES = (slice(0, 8), slice(8, 17), slice(17, 26))
 # Rows after the last control, which stand still: the third difference looks three rows back.
 _REST = 3
 
@@ -35,16 +37,24 @@ def fit(known: Array, wanted: Array, bounds: tuple[Array, Array, Array]) -> Arra
     Returns:
         The controls. Where no stiffness keeps the bounds they are the softest ones, and exceed them.
     """
-    vectors, values, from_known = _system(len(wanted))
-    modes = vectors.T @ wanted
-    pull = vectors.T @ (from_known @ known)
-    gain = 1.0 / (1.0 + _SOFTNESS[:, None] * values)
-    spectrum = gain[:, :, None] * (modes - _SOFTNESS[:, None, None] * pull)
-    candidates = np.concatenate([wanted[None], vectors @ spectrum[1:]])
-    excess = _excess(known, candidates, bounds)
-    legal = excess <= 1.0 + 1e-9
-    chosen = np.where(legal.any(axis=0), legal.argmax(axis=0), len(_SOFTNESS) - 1)
-    return np.take_along_axis(candidates, chosen[None, None, :], axis=0)[0]
+    controls, late = wanted, ~_legal(_rows(known, wanted[:, None]), bounds)[0]
+    if not late.any():
+        return controls
+    system = _system(len(wanted))
+    modes = (system.vectors.T @ wanted)[:, None]
+    pull = (system.vectors.T @ (system.from_known @ known))[:, None]
+    columns = np.arange(wanted.shape[1])
+    for batch in _BATCHES:
+        spectrum = system.gain[:, batch] * (modes - _SOFTNESS[batch, None] * pull)
+        candidates = (system.vectors @ spectrum.reshape(len(wanted), -1)).reshape(spectrum.shape)
+        legal = _legal(_rows(known, candidates), bounds)
+        found = legal.any(axis=0)
+        chosen = np.where(found, legal.argmax(axis=0), len(legal) - 1)
+        controls = np.where(late, candidates[:, chosen, columns], controls)
+        late = late & ~found
+        if not late.any():
+            break
+    return controls
 
 
 def mixed(
@@ -61,19 +71,17 @@ def mixed(
     found outside of its range, is widened to what ``safe`` does: from there it may only get better.
     """
     share = _share(new, safe, lower, upper)
-    rest = np.zeros((_REST, new.shape[1]))
     old, aim = np.concatenate([known, safe]), np.concatenate([known, new])
     for bound in bounds:
-        old, aim = np.diff(old, axis=0), np.diff(aim, axis=0)
-        # The still rows after the end: the third difference sees them too.
-        share = np.minimum(
-            share, _share(np.concatenate([aim, rest]), np.concatenate([old, rest]), -bound, bound)
-        )
+        old, aim = old[1:] - old[:-1], aim[1:] - aim[:-1]
+        share = np.minimum(share, _share(aim, old, -bound, bound))
     return safe + share * (new - safe)
 
 
 def _share(aim: Array, safe: Array, lower: Array, upper: Array) -> Array:
     """The largest part (A,), at most 1, of the way from ``safe`` to ``aim`` (K, A) that stays within the bounds."""
+    if ((lower <= aim) & (aim <= upper)).all():
+        return np.ones(len(lower))
     low, high = np.minimum(lower, safe.min(axis=0)), np.maximum(upper, safe.max(axis=0))
     way = aim - safe
     room = np.where(way > 0, high - safe, safe - low)
@@ -83,28 +91,41 @@ def _share(aim: Array, safe: Array, lower: Array, upper: Array) -> Array:
     return least
 
 
-def _excess(known: Array, candidates: Array, bounds: tuple[Array, Array, Array]) -> Array:
-    """(C, A) the largest difference over its bound of candidates (C, K, A)."""
-    count = len(candidates)
-    rows = np.concatenate(
-        [
-            np.broadcast_to(known, (count, *known.shape)),
-            candidates,
-            np.repeat(candidates[:, -1:], _REST, axis=1),
-        ],
-        axis=1,
-    )
-    worst = np.zeros((count, known.shape[1]))
+def _rows(known: Array, candidates: Array) -> Array:
+    """(3 + K + 3, C, A) what was committed, then candidates (K, C, A), then the rest at their end."""
+    length, *shape = candidates.shape
+    rows = np.empty((3 + length + _REST, *shape))
+    rows[:3], rows[3:-_REST], rows[-_REST:] = known[:, None], candidates, candidates[-1]
+    return rows
+
+
+def _legal(rows: Array, bounds: tuple[Array, Array, Array]) -> npt.NDArray[np.bool_]:
+    """(C, A) whether all differences of rows (R, C, A) keep their bounds."""
+    legal = np.ones(rows.shape[1:], bool)
     for order, bound in enumerate(bounds):
-        rows = np.diff(rows, axis=1)
+        rows = rows[1:] - rows[:-1]
         # Differences among the known rows were committed before: they are not this motion's doing.
-        worst = np.maximum(worst, np.abs(rows[:, 2 - order :]).max(axis=1) / bound)
-    return worst
+        legal &= np.abs(rows[2 - order :]).max(axis=0) / bound <= 1.0 + 1e-9
+    return legal
+
+
+@dataclass(frozen=True, eq=False)
+class _System:
+    """The smoothing of ``count`` controls, diagonal in the eigenvectors of its penalty.
+
+    Attributes:
+        vectors: (K, K).
+        gain: (K, S, 1) of each eigenvector, for each softness.
+        from_known: (K, 3) how the known controls pull.
+    """
+
+    vectors: Array
+    gain: Array
+    from_known: Array
 
 
 @lru_cache(maxsize=128)
-def _system(count: int) -> tuple[Array, Array, Array]:
-    """Eigenvectors and eigenvalues of the penalty of ``count`` controls, and how the known three pull on it."""
+def _system(count: int) -> _System:
     rows = 3 + count + _REST
     from_new = np.zeros((rows, count))
     from_new[3 : 3 + count] = np.eye(count)
@@ -112,4 +133,5 @@ def _system(count: int) -> tuple[Array, Array, Array]:
     third = np.diff(np.eye(rows), n=3, axis=0)
     penalty = third @ from_new
     values, vectors = np.linalg.eigh(penalty.T @ penalty)
-    return vectors, values, penalty.T @ third[:, :3]
+    gain = 1.0 / (1.0 + _SOFTNESS * values[:, None])
+    return _System(vectors, gain[:, :, None], penalty.T @ third[:, :3])

@@ -223,7 +223,7 @@ class ChunkGates:
             raise ChunkError('monotone', f'chunk {chunk.id} is not after the last accepted {last.id}')
 
     def _require_small(self, gate: str, what: str, values: Array, limit: Array) -> None:
-        large = np.flatnonzero(~(np.abs(values) <= limit))
+        large = (~(np.abs(values) <= limit)).nonzero()[0]
         if large.size:
             found = '; '.join(f'{self.joint_names[i]} {values[i]:+.4f}, limit {limit[i]:.4f}' for i in large)
             raise ChunkError(gate, f'{what}: {found}')

@@ -192,7 +192,7 @@ class CommittedPlan:
         known = self._controls(seam - 1, seam + 1)
         bounds = self.limits.steps(self.point_ns)
         new = brake(known, bounds[1], bounds[2])
-        if np.any(new < self.limits.lower) or np.any(new > self.limits.upper):
+        if (new < self.limits.lower).any() or (new > self.limits.upper).any():
             # All joints stop together, so one may roll on further than it had to: there the old plan knows better.
             old = self._controls(seam + 2, max(seam + 2 + len(new), self.first + len(self.controls)) - 1)
             new = mixed(known, _padded(new, len(old)), old, bounds, self.limits.lower, self.limits.upper)
@@ -230,8 +230,7 @@ class CommittedPlan:
 
     def _controls(self, start: int, stop: int) -> Array:
         """Copies of the controls ``start`` to ``stop`` (both included), constant outside of what is stored."""
-        index = np.arange(start, stop + 1) - self.first
-        return self.controls[np.clip(index, 0, len(self.controls) - 1)]
+        return self.controls.take(np.arange(start - self.first, stop + 1 - self.first), axis=0, mode='clip')
 
     def _knots(self, start: int, stop: int) -> tuple[Array, Array]:
         return knots(self._controls(start - 1, stop + 1), self.point_ns * 1e-9)
@@ -239,18 +238,18 @@ class CommittedPlan:
     def _with_tail(self, wanted: Array, bounds: tuple[Array, Array, Array]) -> Array:
         """The reference, and the brake from its end, to a length of few kinds."""
         velocity, second, third = bounds
-        first = np.clip(np.diff(wanted[-3:], axis=0), -velocity, velocity)
-        bend = np.clip(first[1] - first[0], -second, second)
+        first = (wanted[-2:] - wanted[-3:-1]).clip(-velocity, velocity)
+        bend = (first[1] - first[0]).clip(-second, second)
         known = wanted[-1] - np.stack([2.0 * first[1] - bend, first[1], 0.0 * first[1]])
-        tail = np.clip(brake(known, second, third), self.limits.lower, self.limits.upper)
+        tail = brake(known, second, third).clip(self.limits.lower, self.limits.upper)
         whole = np.concatenate([wanted, tail])
         return _padded(whole, -(-len(whole) // _TAIL) * _TAIL)
 
     def _continued(self, now_ns: int, start: int, new: Array) -> 'CommittedPlan':
         """The controls up to the one before ``start``, then the new ones, without the still ones at the end."""
         oldest = min(max(self.first, (now_ns - HISTORY_NS) // self.point_ns), start - 3)
-        still = np.all(new == new[-1], axis=1)
-        keep = len(new) - int(np.argmin(still[::-1])) if not still.all() else 0
+        moving = (new != new[-1]).any(axis=1).nonzero()[0]
+        keep = int(moving[-1]) + 1 if moving.size else 0
         controls = np.concatenate([self._controls(oldest, start - 1), new[: keep + 1]])
         return CommittedPlan(self.point_ns, oldest, controls, self.limits)
 
@@ -259,7 +258,7 @@ class CommittedPlan:
             raise ChunkError(
                 'names', f'{chunk.positions.shape[1]} joints, the plan has {self.controls.shape[1]}'
             )
-        if not np.all(np.isfinite(chunk.positions)):
+        if not np.isfinite(chunk.positions).all():
             raise ChunkError('finite', f'chunk {chunk.id} holds NaN or infinity')
 
 

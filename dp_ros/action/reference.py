@@ -36,7 +36,7 @@ class SoftStart:
 
     def weight(self, stamps: Stamps) -> Array:
         """w (K, 1) at these times."""
-        u = np.clip((stamps - self.start_ns) / max(self.duration_ns, 1), 0.0, 1.0)[:, None]
+        u = ((stamps - self.start_ns) / max(self.duration_ns, 1)).clip(0.0, 1.0)[:, None]
         weight: Array = u**3 * (10.0 + u * (6.0 * u - 15.0))
         return weight
 
@@ -79,10 +79,10 @@ def reference(
     if soft_start is not None:
         wanted = soft_start.origin + soft_start.weight(stamps) * (wanted - soft_start.origin)
     wanted, scale = _slowed(wanted, float(stamps[1] - stamps[0]) * 1e-9, limits.velocity)
-    coming = chunk.positions[chunk.stamp_ns + np.arange(len(chunk.positions)) * chunk.period_ns >= stamps[0]]
+    coming = chunk.positions[max(0, -((chunk.stamp_ns - int(stamps[0])) // chunk.period_ns)) :]
     outside = (coming < limits.lower - _OUTSIDE) | (coming > limits.upper + _OUTSIDE)
-    fraction = float(np.mean(np.any(outside, axis=1))) if len(coming) else 0.0
-    return Reference(np.clip(wanted, limits.lower, limits.upper), scale, fraction)
+    fraction = float(outside.any(axis=1).mean()) if len(coming) else 0.0
+    return Reference(wanted.clip(limits.lower, limits.upper), scale, fraction)
 
 
 def sample_chunk(chunk: ActionChunk, stamps: Stamps, lead_ns: npt.NDArray[np.int64] | None = None) -> Array:
@@ -96,16 +96,16 @@ def sample_chunk(chunk: ActionChunk, stamps: Stamps, lead_ns: npt.NDArray[np.int
     points = chunk.positions
     slopes = row_slopes(points, chunk.period_ns * 1e-9)
     since = stamps - chunk.stamp_ns
-    index = np.clip(since // chunk.period_ns, 0, max(len(points) - 2, 0))
+    index = (since // chunk.period_ns).clip(0, max(len(points) - 2, 0))
     after = np.minimum(index + 1, len(points) - 1)
-    u = np.clip((since - index * chunk.period_ns) / chunk.period_ns, 0.0, 1.0)[:, None]
+    u = ((since - index * chunk.period_ns) / chunk.period_ns).clip(0.0, 1.0)[:, None]
     return hermite(u, chunk.period_ns * 1e-9, points[index], slopes[index], points[after], slopes[after])[0]
 
 
 def _slowed(wanted: Array, dt_s: float, velocity: Array) -> tuple[Array, float]:
     """The same path with every step within the velocity limit, cut off after as many rows; and the slowest rate."""
-    slowness = np.max(np.abs(np.diff(wanted, axis=0)) / (velocity * dt_s), axis=1, initial=0.0)
-    if not np.any(slowness > 1.0):
+    slowness = (np.abs(wanted[1:] - wanted[:-1]) / (velocity * dt_s)).max(axis=1, initial=0.0)
+    if not (slowness > 1.0).any():
         return wanted, 1.0
     # Row i of the path is reached at times[i], in rows; between rows the path is a line, so no step is too long.
     times = np.concatenate([[0.0], np.cumsum(np.maximum(slowness, 1.0))])

@@ -11,15 +11,14 @@ import numpy.typing as npt
 
 Scalar = TypeVar('Scalar', np.uint8, np.float64)
 
-TYPE_CODES = {'uint8': 'B', 'float64': 'd'}
-
 
 def read(field: Any, dtype: type[Scalar]) -> npt.NDArray[Scalar]:
     """Return the field as a flat read-only array, without a copy where it is a buffer of that type."""
+    # NumPy's type characters are array's: 'B' and 'd'. Its names would cost more than a short row.
     if isinstance(field, np.ndarray):
         values = np.asarray(field, dtype).reshape(-1).view()
     elif isinstance(field, bytes | bytearray | memoryview) or (
-        isinstance(field, array) and field.typecode == TYPE_CODES[np.dtype(dtype).name]
+        isinstance(field, array) and field.typecode == np.dtype(dtype).char
     ):
         values = np.frombuffer(field, dtype)
     else:
@@ -32,5 +31,4 @@ def like(field: Any, values: npt.NDArray[Scalar]) -> Any:
     """Return the values as what the field holds already: array.array for rclpy, else a numpy array."""
     if not isinstance(field, array):
         return values.copy()
-    # NumPy's type characters are array's: 'B' and 'd'. Their names would cost more than the copy of a short row.
     return array(values.dtype.char, values.tobytes())

@@ -106,7 +106,7 @@ def fill_chunk(message: Any, chunk: ActionChunk, make_point: Callable[[], Any]) 
 def fill_window(
     message: Any, window: Window, joint_names: Sequence[str], frame_id: str, make_point: Callable[[], Any]
 ) -> None:
-    """Write a window of these joints into a JointTrajectory, with velocities.
+    """Write a window of these joints into a JointTrajectory, with velocities; points that it has are used again.
 
     ``frame_id`` is the id of the chunk that the window follows; controllers do not read it.
     """
@@ -144,14 +144,16 @@ def _fill(
 ) -> None:
     if positions.shape[1] != len(joint_names):
         raise MessageError(f'trajectory: {positions.shape[1]} columns for joints {tuple(joint_names)}')
-    points = []
-    for i in range(len(times_ns)):
-        point = make_point()
-        fill_time(point.time_from_start, int(times_ns[i]))
-        point.positions = like(point.positions, positions[i])
-        if velocities is not None:
-            point.velocities = like(point.velocities, velocities[i])
-        points.append(point)
+    points = list(message.points[: len(times_ns)])
+    points += [make_point() for _ in range(len(times_ns) - len(points))]
+    if velocities is None:
+        velocities = np.empty((len(times_ns), 0))
+    for point, time_ns, position, velocity in zip(
+        points, times_ns.tolist(), positions, velocities, strict=True
+    ):
+        fill_time(point.time_from_start, time_ns)
+        point.positions = like(point.positions, position)
+        point.velocities = like(point.velocities, velocity)
     fill_time(message.header.stamp, stamp_ns)
     message.header.frame_id = frame_id
     message.joint_names = list(joint_names)

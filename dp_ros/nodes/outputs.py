@@ -80,7 +80,7 @@ class _Publishing:
         self.publisher.publish(message)
 
     def _finite(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        if not np.all(np.isfinite(values)):
+        if not np.isfinite(values).all():
             bad = [name for i, name in enumerate(self.joint_names) if not np.all(np.isfinite(values[..., i]))]
             raise MessageError(f'{self.topic}: commands of {bad} are not finite; nothing is sent')
         return values
@@ -97,9 +97,16 @@ class _Publishing:
 
 
 class TrajectoryOutput(_Publishing):
-    """Windows for a joint trajectory controller, which brakes by itself where they end."""
+    """Windows for a joint trajectory controller, which brakes by itself where they end.
+
+    All are one message, filled anew: making its points costs more than filling them.
+    """
 
     kind = JointTrajectory
+
+    def __init__(self, *args: Any):
+        super().__init__(*args)
+        self._message = JointTrajectory()
 
     def prepare(self, window: Window, chunk_id: str, plan: CommittedPlan, now_ns: int) -> JointTrajectory:
         """The window of the controller's joints."""
@@ -109,9 +116,8 @@ class TrajectoryOutput(_Publishing):
             self._finite(window.positions[:, self._index]),
             self._finite(window.velocities[:, self._index]),
         )
-        message = JointTrajectory()
-        fill_window(message, part, self.joint_names, chunk_id, JointTrajectoryPoint)
-        return message
+        fill_window(self._message, part, self.joint_names, chunk_id, JointTrajectoryPoint)
+        return self._message
 
 
 class ForwardOutput(_Publishing):

@@ -46,6 +46,30 @@ def test_each_joint_takes_its_own_stiffness():
     assert worst(np.zeros((3, 2)), controls, bounds) <= 1.0 + 1e-9
 
 
+def test_the_controls_minimise_their_sum_of_squares_at_the_least_legal_stiffness():
+    rng = np.random.default_rng(2)
+    count, width = 24, 80
+    bounds = (np.full(width, 0.5), np.full(width, 0.05), np.full(width, 0.08))
+    known = np.cumsum(np.full((3, width), 0.01), axis=0)
+    noise = rng.normal(size=(count, width)) * np.logspace(-3, 1.5, width)
+    wanted = 0.1 * np.sin(np.linspace(0, 2, count))[:, None] + noise
+    third = np.diff(np.eye(count + 6), n=3, axis=0)
+    # Columns of what was committed, and of the controls, the last of which stays.
+    before, after = third[:, :3], np.column_stack([third[:, 3:-4], third[:, -4:].sum(axis=1)])
+    expected, illegal = wanted.copy(), list(range(width))
+    for stiffness in [0.0, *1e-3 * 2.5 ** np.arange(26)]:
+        system = np.eye(count) + stiffness * after.T @ after
+        expected[:, illegal] = np.linalg.solve(system, wanted - stiffness * after.T @ before @ known)[
+            :, illegal
+        ]
+        illegal = [
+            i
+            for i in illegal
+            if worst(known[:, [i]], expected[:, [i]], [b[[i]] for b in bounds]) > 1.0 + 1e-9
+        ]
+    np.testing.assert_allclose(fit(known, wanted, bounds), expected, rtol=1e-7, atol=1e-9)
+
+
 def test_mixing_keeps_every_bound_exactly_and_wastes_nothing():
     rng = np.random.default_rng(1)
     bounds = (np.full(3, 0.05), np.full(3, 0.01), np.full(3, 0.02))

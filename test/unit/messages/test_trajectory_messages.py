@@ -10,6 +10,7 @@ from message_kinds import KINDS, empty_trajectory, plain_point
 from dp_ros.action.chunk import ActionChunk
 from dp_ros.action.limits import MotionLimits
 from dp_ros.action.plan import CommittedPlan
+from dp_ros.action.window import Window
 from dp_ros.errors import MessageError
 from dp_ros.messages.stamps import fill_time
 from dp_ros.messages.trajectory import decode_chunk, decode_trajectory, fill_chunk, fill_window
@@ -55,6 +56,20 @@ def test_a_window_survives_to_the_last_bit(kind):
     np.testing.assert_array_equal(got.times_ns, window.times_ns)
     np.testing.assert_array_equal(got.positions, window.positions)
     np.testing.assert_array_equal(got.velocities, window.velocities)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_message_that_is_filled_again_says_only_what_is_new(kind):
+    message, make_point = empty_trajectory(kind)
+    for count in (5, 2, 7):
+        rows = np.random.default_rng(count).normal(size=(2, count, 2))
+        window = Window(count * MS, np.arange(count) * 20 * MS, *rows)
+        fill_window(message, window, NAMES[:2], '', make_point)
+        got = decode_trajectory(message)
+        np.testing.assert_array_equal(got.times_ns, window.times_ns)
+        np.testing.assert_array_equal((got.positions, got.velocities), rows)
+    fill_chunk(message, chunk(), make_point)
+    assert decode_trajectory(message).velocities is None
 
 
 def trajectory(times, names=('a',), positions=None, frame_id=''):
