@@ -207,7 +207,7 @@ def judge(
     if not re.search(spec.expect.state, observed):
         problems.append(f'state {observed!r} does not match {spec.expect.state!r}')
     if spec.expect.counter and seen.after <= seen.before:
-        problems.append(f'counter {spec.expect.counter} stays at {seen.after}')
+        problems.append(f'counter {spec.expect.counter} stays at {seen.after}, the state was {observed!r}')
     if seen.rejected and not spec.expect.rejects:
         problems.append(f'the controllers refused {seen.rejected} windows, the last: {seen.rejection}')
     detected_ns = _left_run_ns(seen)

@@ -15,6 +15,8 @@ Index = npt.NDArray[np.intp]
 
 # A message that is older than what is known by less than this overtook another one; by more, its clock was set back.
 _REORDER_NS = 1_000_000_000
+# Nothing arriving for so long means that one side stood still, and the next messages waited in between.
+_SILENCE_NS = 200_000_000
 
 
 class MeasuredJoints:
@@ -30,6 +32,7 @@ class MeasuredJoints:
         self._positions = np.full(len(self._index), np.nan)
         self._stamps_ns = np.zeros(len(self._index), np.int64)
         self._received_ns = np.zeros(len(self._index), np.int64)
+        self._resumed_ns = np.zeros(len(self._index), np.int64)
         # Drivers keep the order of their names; looking them up at 500 Hz would cost more than all the rest.
         self._layout: tuple[tuple[str, ...], Index, Index] | None = None
         self.reordered = 0
@@ -58,7 +61,9 @@ class MeasuredJoints:
             raise MessageError(
                 f'joint state at {stamp_ns} ns: positions of {bad} are not finite; message dropped'
             )
-        self._received_ns[joints] = stamp_ns if received_ns is None else received_ns
+        arrival_ns = stamp_ns if received_ns is None else received_ns
+        resumed = joints[arrival_ns - self._received_ns[joints] > _SILENCE_NS]
+        self._resumed_ns[resumed] = self._received_ns[joints] = arrival_ns
         behind = int(self._stamps_ns[joints].max()) - stamp_ns
         if 0 < behind < _REORDER_NS:
             self.reordered += 1
@@ -110,9 +115,16 @@ class MeasuredJoints:
         raise StaleObservationError(f'{text}: {old}')
 
     def late_clock(self, now_ns: int, limit_ns: int) -> bool:
-        """Whether every joint that is too old arrived just now: then a clock is wrong, not the connection."""
+        """Whether every joint that is too old arrived just now, in a steady flow: then a clock is wrong.
+
+        After a pause, of the sender, the connection or this process, the first messages are those that waited.
+        """
         late = now_ns - self._stamps_ns > limit_ns
-        return bool(late.any() and (now_ns - self._received_ns[late] <= limit_ns).all())
+        if not late.any():
+            return False
+        arrive = now_ns - self._received_ns[late] <= limit_ns
+        flow = now_ns - self._resumed_ns[late] > limit_ns
+        return bool((arrive & flow).all())
 
     def _columns(self, names: tuple[str, ...]) -> tuple[Index, Index]:
         """Our indices of the joints of a message that we know, and their columns there."""

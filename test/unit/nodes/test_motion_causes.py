@@ -148,6 +148,17 @@ def test_skewed_clocks_are_named(motion):
     assert other.counters['hold.joints_skewed'] == 1
 
 
+def test_messages_that_waited_while_we_stood_still_blame_no_clock(motion):
+    now = drive(motion)
+    later = now + 300 * MS
+    for waited in (20 * MS, 40 * MS):
+        motion.measured.put(now + waited, CONTRACT.joint_names, np.full(JOINTS, 0.1), later)
+        motion.tick(later)
+    assert str(motion.state).startswith('HOLD: measured positions are up to 280 ms old, limit 250 ms: [')
+    assert motion.counters['hold.joints_stale'] == 1
+    assert 'hold.joints_skewed' not in motion.counters
+
+
 def test_a_clock_that_stands_still_brakes_by_the_wall_clock(motion):
     now = drive(motion)
     before = motion.track.plan
