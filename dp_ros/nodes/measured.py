@@ -15,7 +15,8 @@ Index = npt.NDArray[np.intp]
 
 # A message that is older than what is known by less than this overtook another one; by more, its clock was set back.
 _REORDER_NS = 1_000_000_000
-# Nothing arriving for so long means that one side stood still, and the next messages waited in between.
+# Nothing arriving for so long means that one side stood still, and the next messages waited meanwhile. None of them is
+# later than the pause was long, so this lies below joint_timeout_s (0.25 s as shipped).
 _SILENCE_NS = 200_000_000
 
 
