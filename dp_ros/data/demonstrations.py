@@ -58,6 +58,7 @@ class Demonstrations:
         actions: (N, A) float32, the labels at the anchors themselves.
         episode: (N,) number of each anchor's episode.
         goals: what the episodes were for; None where the contract has no goals.
+        privileged: (N, P) float32, what no sensor tells, of all anchors; None where an episode lacks it.
     """
 
     def __init__(
@@ -84,6 +85,9 @@ class Demonstrations:
         self.episode = np.repeat(np.arange(len(episodes)), self.lengths)
         self._last = np.cumsum(self.lengths) - 1
         self.goals = EpisodeGoals(contract, episodes, labelled_share, seed) if contract.goals else None
+        told = [e.privileged for e in episodes if e.privileged is not None]
+        same = len(told) == len(episodes) and len({values.shape[1] for values in told}) == 1
+        self.privileged = torch.from_numpy(np.concatenate(told)) if same else None
         self._images = {c.name: [e.images[c.name] for e in episodes] for c in contract.cameras}
         self._seen = {
             c.name: np.concatenate([e.image_index[c.name][:, newest] for e in episodes])

@@ -59,6 +59,11 @@ def load_data(experiment: Experiment) -> TrainingData:
         hold = config.hold_after_end
         training = Demonstrations(contract, episodes[:-held_out], hold, config.labelled_share, config.seed)
         validation = Demonstrations(contract, episodes[-held_out:], hold)
+    if config.privileged and training.privileged is None:
+        raise ConfigError(
+            f'training.privileged needs the same privileged numbers in every episode, as a simulator gives them; '
+            f'{experiment.store} lacks them'
+        )
     texts = [text for part in (training, validation) if part.goals for text in part.goals.texts]
     return TrainingData(
         training,

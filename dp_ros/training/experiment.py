@@ -39,6 +39,7 @@ class TrainingConfig:
         alignment: weight of the contrastive alignment of instructions and goal images (heads.py).
         foresight: weight of predicting hidden patches of a later picture (heads.py).
         foresight_steps: how many anchors later.
+        privileged: weight of telling what no sensor does, such as where objects are, from the context (heads.py).
         load_balance: weight of the load-balancing loss; without experts there is none.
         validation_episodes: held out, the last ones of the store.
         hold_after_end: holding the last action is the label beyond an episode's end (demonstrations.py).
@@ -64,6 +65,7 @@ class TrainingConfig:
     alignment: float = 0.0
     foresight: float = 0.0
     foresight_steps: int = 3
+    privileged: float = 0.0
     load_balance: float = 0.01
     validation_episodes: int = 10
     hold_after_end: bool = False
@@ -85,7 +87,7 @@ class TrainingConfig:
                 raise ConfigError(f'training.{key} must be at least 1, got {getattr(self, key)}')
         if self.precision not in PRECISIONS:
             raise ConfigError(f'training.precision must be one of {PRECISIONS}, got {self.precision!r}')
-        for key in ('load_balance', 'alignment', 'foresight'):
+        for key in ('load_balance', 'alignment', 'foresight', 'privileged'):
             if getattr(self, key) < 0:
                 raise ConfigError(f'training.{key} must not be negative, got {getattr(self, key)}')
         for key in (

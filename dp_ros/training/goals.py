@@ -3,7 +3,7 @@
 
 """From what demonstrations were for to what the network and the training-only heads are given."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -26,12 +26,14 @@ class Aims:
         task_B: equal for equal instructions, -1 where there is none; None without goals.
         later: camera name to (B, H, W, 3) uint8, later pictures; empty without foresight.
         order_BM: a random order of each picture's patches; None without foresight.
+        privileged_BP: what no sensor tells; None without its head.
     """
 
     goals: GoalBatch | None = None
     task_B: Tensor | None = None
     later: dict[str, Tensor] = field(default_factory=dict)
     order_BM: Tensor | None = None
+    privileged_BP: Tensor | None = None
 
     def to(self, device: torch.device) -> 'Aims':
         """The same on another device."""
@@ -43,7 +45,7 @@ class Aims:
         if goals is not None:
             goals = GoalBatch(goals.kind_B.to(device), move(goals.text_BG), move(goals.image_BHWC))
         later = {name: picture.to(device, non_blocking=True) for name, picture in self.later.items()}
-        return Aims(goals, move(self.task_B), later, move(self.order_BM))
+        return Aims(goals, move(self.task_B), later, move(self.order_BM), move(self.privileged_BP))
 
 
 def check_aims(contract: Contract, config: TrainingConfig) -> None:
@@ -83,7 +85,10 @@ def draw_aims(
     if config.foresight:
         order_BM = torch.rand(len(index_B), PATCHES, generator=generator).argsort(dim=1)[rows]
         later = data.future(index_B[rows], config.foresight_steps)
-        aims = Aims(aims.goals, aims.task_B, later, order_BM)
+        aims = replace(aims, later=later, order_BM=order_BM)
+    if config.privileged:
+        assert data.privileged is not None
+        aims = replace(aims, privileged_BP=data.privileged[index_B[rows]])
     return aims
 
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The dp_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Heads that exist in training only (MDT, arXiv 2407.05996): they shape the network, and are in no checkpoint."""
+"""Heads that exist in training only (two are MDT's, arXiv 2407.05996): they shape the network and do not ship."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dp_ros.policy.normalizer import Normalizer
 
 # Pictures are resampled to _SIZE x _SIZE pixels and cut into patches of _PATCH x _PATCH.
 _SIZE, _PATCH = 64, 8
@@ -111,3 +113,33 @@ class ForesightHead(nn.Module):
         x_BCHW = picture_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1.0
         x_BCHW = F.interpolate(x_BCHW, size=(_SIZE, _SIZE), mode='area')
         return F.unfold(x_BCHW, _PATCH, stride=_PATCH).transpose(1, 2)
+
+
+class PrivilegedHead(nn.Module):
+    """What no sensor tells (``Episode.privileged``: where objects and goals are) from the context tokens.
+
+    Imitation alone leaves an encoder free to overlook what is small in the picture and decides little of the loss. A
+    simulator knows where things are, and says so in training; the policy that ships still sees pictures alone.
+
+    Args:
+        context: N tokens.
+        width: D.
+        privileged_NP: samples of what is to be told, which standardise it.
+        hidden: units between them.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, context: int, width: int, privileged_NP: Tensor, hidden: int = 256):
+        super().__init__()
+        normalizer = Normalizer.fit_vector(privileged_NP)
+        self.register_buffer('mean', normalizer.mean.float())
+        self.register_buffer('std', normalizer.std.float())
+        outputs = privileged_NP.shape[1]
+        self.mlp = nn.Sequential(nn.Linear(context * width, hidden), nn.SiLU(), nn.Linear(hidden, outputs))
+
+    def forward(self, context_BND: Tensor, privileged_BP: Tensor) -> Tensor:
+        """Mean squared error of the standardised numbers."""
+        standard_BP = (privileged_BP - self.mean) / self.std
+        return (self.mlp(context_BND.flatten(1)).float() - standard_BP).square().mean()

@@ -18,7 +18,7 @@ from dp_ros.model.network import Network
 from dp_ros.model.past import Past
 from dp_ros.training.experiment import TrainingConfig
 from dp_ros.training.goals import Aims
-from dp_ros.training.heads import AlignmentHead, ForesightHead
+from dp_ros.training.heads import AlignmentHead, ForesightHead, PrivilegedHead
 
 Terms = dict[str, tuple[float, Tensor]]
 """Named terms of a loss: weight and value. The loop minimises the weighted sum and logs each value."""
@@ -27,11 +27,16 @@ Terms = dict[str, tuple[float, Tensor]]
 class TrainingLoss(nn.Module):
     """The network with its loss as one module, so that distributed data parallel can wrap it whole.
 
-    The terms: 'denoising'; with experts 'load_balance' (the mean over layers); 'alignment' and 'foresight' where they
-    have a weight, else their heads are not built.
+    The terms: 'denoising'; with experts 'load_balance' (the mean over layers); 'alignment', 'foresight' and
+    'privileged' where they have a weight, else their heads are not built.
+
+    Args:
+        network: to train.
+        config: weights of the terms.
+        privileged_NP: samples of what no sensor tells, where its head has a weight.
     """
 
-    def __init__(self, network: Network, config: TrainingConfig):
+    def __init__(self, network: Network, config: TrainingConfig, privileged_NP: Tensor | None = None):
         super().__init__()
         self.network = network
         self.config = config
@@ -42,6 +47,10 @@ class TrainingLoss(nn.Module):
             self.heads['alignment'] = AlignmentHead(network.config.width)
         if config.foresight:
             self.heads['foresight'] = ForesightHead(network.config.width, network.cameras)
+        if config.privileged:
+            assert privileged_NP is not None
+            sizes = network.num_context, network.config.width
+            self.heads['privileged'] = PrivilegedHead(*sizes, privileged_NP)
 
     def forward(
         self,
@@ -81,6 +90,9 @@ class TrainingLoss(nn.Module):
         if 'foresight' in self.heads:
             foresight = self.heads['foresight'](observed.tokens_BND, aims.later, aims.order_BM)
             terms['foresight'] = (self.config.foresight, foresight)
+        if 'privileged' in self.heads:
+            privileged = self.heads['privileged'](observed.tokens_BND, aims.privileged_BP)
+            terms['privileged'] = (self.config.privileged, privileged)
         return terms
 
     def _alignment(self, aims: Aims) -> Tensor:

@@ -18,6 +18,12 @@ def model_card(experiment: Experiment, policy: Policy, facts: dict[str, str]) ->
     seen = f'| vectors | {vectors} |\n' if vectors else ''
     per_action = control.evaluations_per_action(timing.action_horizon)
     recipe = '\n'.join(f'| {key} | {value} |' for key, value in vars(experiment.training).items())
+    privileged = 'No privileged state is used, in training or at run time.'
+    if experiment.training.privileged:
+        privileged = (
+            'In training a head tells the privileged state of the simulator from what the policy sees; at run time '
+            'no privileged state is used.'
+        )
     measured = '\n'.join(f'| {key} | {value} |' for key, value in facts.items())
     return f"""# {experiment.name}
 
@@ -35,7 +41,7 @@ def model_card(experiment: Experiment, policy: Policy, facts: dict[str, str]) ->
 
 ## Training
 
-Data: `{experiment.store}`. No privileged state is used, in training or at run time.
+Data: `{experiment.store}`. {privileged}
 
 | | |
 |---|---|

@@ -63,7 +63,7 @@ class Trainee:
         )
         self.network = build_network(contract, self._policy_config).to(place.device)
         self.average = {k: v.detach().clone().float() for k, v in self.network.state_dict().items()}
-        self.loss = TrainingLoss(self.network, config).to(place.device)
+        self.loss = TrainingLoss(self.network, config, data.training.privileged).to(place.device)
         self.optimiser = make_optimiser(self.loss, config)
         self._module: nn.Module = self.loss
         self._autocast = autocast_for(config.precision, place.device)

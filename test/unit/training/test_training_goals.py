@@ -5,6 +5,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,8 +42,9 @@ store: {store}
 goals: [instruction, image]
 network: {{width: 16, depth: 1, heads: 2, actions_per_token: 2, camera_points: 8, camera_tokens: 2, goal_film: true}}
 training: {{steps: 8, batch_size: 8, validation_episodes: 2, validate_every: 8, snapshot_every: 4, precision: fp32,
-           warmup_steps: 2, alignment: 0.1, foresight: 0.1}}
+           warmup_steps: 2, alignment: 0.1, foresight: 0.1, privileged: 0.1}}
 """
+NO_HEADS = {'alignment': 0.0, 'foresight': 0.0, 'privileged': 0.0}
 
 
 @pytest.fixture(scope='module')
@@ -62,6 +64,7 @@ def experiment(tmp_path_factory):
                     proprio=np.zeros_like(path),
                     actions=path,
                     images={'top': images},
+                    privileged=path[:, :1],
                     metadata={'instruction': json.dumps(texts)},
                 )
             )
@@ -82,7 +85,7 @@ def test_killed_and_resumed_with_heads_equals_uninterrupted(experiment, tmp_path
     whole = train(experiment, tmp_path / 'whole').policy.network.state_dict()
     train(experiment, tmp_path / 'parts', stop_after=5)
     assert same(train(experiment, tmp_path / 'parts').policy.network.state_dict(), whole)
-    other = changed(experiment, foresight=0.0, alignment=0.0)
+    other = changed(experiment, **NO_HEADS)
     without = train(other, tmp_path / 'other').policy.network.state_dict()
     assert without.keys() == whole.keys()  # no head ships
     assert not same(without, whole)  # but they did train
@@ -94,9 +97,10 @@ def test_heads_change_neither_the_fresh_network_nor_what_it_computes(experiment)
 
     config = PolicyConfig(network=experiment.network)
     weights, outputs = [], []
-    for training in (experiment.training, replace(experiment.training, alignment=0.0, foresight=0.0)):
+    for training in (experiment.training, replace(experiment.training, **NO_HEADS)):
         torch.manual_seed(0)
-        loss = TrainingLoss(build_network(data.training.contract, config), training)
+        network = build_network(data.training.contract, config)
+        loss = TrainingLoss(network, training, data.training.privileged)
         network = loss.network.eval()
         weights.append({k: v.clone() for k, v in network.state_dict().items()})
         network.head.project.weight.data.fill_(0.1)
@@ -114,7 +118,7 @@ def test_heads_change_neither_the_fresh_network_nor_what_it_computes(experiment)
 def test_the_goal_decides_and_ships(experiment, tmp_path):
     # Alignment is what teaches pictures here; foresight costs three times the rest and is trained above.
     longer = changed(experiment, steps=120, batch_size=16, learning_rate=5e-3, ema_decay=0.9, validate_every=120,
-                     snapshot_every=120, foresight=0.0)  # fmt: skip
+                     snapshot_every=120, foresight=0.0, privileged=0.0)  # fmt: skip
     result = train(longer, tmp_path / 'run')
     save_checkpoint(tmp_path / 'c', result.policy, golden_observation(result.data), '# toy\n')
     policy = load_checkpoint(tmp_path / 'c')
@@ -167,3 +171,14 @@ def test_an_instruction_that_no_table_holds_needs_the_language_model(monkeypatch
     assert Instructions.embed(UP).vectors_MG.shape == (2, 384)
     with pytest.raises(ConfigError, match='pip install'):
         Instructions.embed(['juggle'])
+
+
+def test_a_head_for_what_no_sensor_tells_needs_episodes_that_tell_it(experiment, tmp_path):
+    with (
+        EpisodeStore.open(Path(experiment.store)) as whole,
+        EpisodeStore.create(tmp_path / 'store', CONTRACT, {}) as store,
+    ):
+        for number, episode in enumerate(whole):
+            store.append(replace(episode, privileged=None) if number == 1 else episode)
+    with pytest.raises(ConfigError, match=r'training.privileged needs'):
+        train(replace(experiment, store=str(tmp_path / 'store')), tmp_path / 'run')
