@@ -41,6 +41,8 @@ from dp_ros.nodes.robot_model import RobotModelListener
 from dp_ros.nodes.site import checkpoint_contract, load_binding
 
 _LAST_WORDS_S = 0.5
+# Of publishing in time; where none succeeds the controllers brake by themselves, and the next period goes on there.
+_ATTEMPTS = 3
 # No brake takes longer, unless a limit was set wrong.
 _BRAKE_NS = 3_000_000_000
 # How often the graph is asked for other publishers, and the ROS clock for progress.
@@ -214,16 +216,31 @@ class ActionNode(ManagedNode[ActionParams]):
         self._views.state(self._motion.state)
 
     def _publish(self, window: Window, regular: bool = False) -> None:
-        plan, chunk_id = self._motion.track.plan, self._motion.chunk_id
-        if plan is None:
-            return
-        try:
-            self._dispatch.publish(window, chunk_id, plan, self._now_ns(), regular)
-        except MessageError as error:
-            # Nothing went out to anybody; what the controllers have ends in a brake.
-            self._motion.fault(self._now_ns(), 'output', f'a command cannot be sent: {error}')
-            return
-        self._views.window(window, chunk_id)
+        motion = self._motion
+        for _ in range(_ATTEMPTS):
+            plan, chunk_id = motion.track.plan, motion.chunk_id
+            if plan is None:
+                return
+            try:
+                sent = self._dispatch.publish(
+                    window, chunk_id, plan, self._now_ns(), regular, lambda: motion.track.late(self._now_ns())
+                )
+            except MessageError as error:
+                # Nothing went out to anybody; what the controllers have ends in a brake.
+                motion.fault(self._now_ns(), 'output', f'a command cannot be sent: {error}')
+                return
+            if sent:
+                self._views.window(window, chunk_id)
+                return
+            self.get_logger().warning(
+                'a window came too late to be published: this process gets too little time',
+                throttle_duration_sec=5.0,
+            )
+            anew = motion.recut(self._now_ns())
+            if anew is None:
+                return
+            window = anew
+        motion.track.unsent(self._now_ns())
 
     def _streamed(self, output: Any) -> Callable[[], None]:
         def stream() -> None:

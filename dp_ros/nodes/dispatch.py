@@ -4,7 +4,7 @@
 """Windows to all controllers at once, and how regularly that happens."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dp_ros.action.plan import CommittedPlan
 from dp_ros.action.window import Window
@@ -29,18 +29,38 @@ class Dispatch:
         self.distance, self.jitter = Percentiles(), Percentiles()
         self.window: Window | None = None
 
-    def publish(self, window: Window, chunk_id: str, plan: CommittedPlan, now_ns: int, regular: bool) -> None:
+    def publish(
+        self,
+        window: Window,
+        chunk_id: str,
+        plan: CommittedPlan,
+        now_ns: int,
+        regular: bool,
+        late: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """The same stamp to every controller, or nothing to any: everything that may fail comes before the first.
 
-        ``regular``: this is the window of a period and no extra one, so that its time counts for the jitter.
+        Args:
+            window: for all.
+            chunk_id: what it follows.
+            plan: it was cut from.
+            now_ns: ROS time.
+            regular: this is the window of a period and no extra one, so that its time counts for the jitter.
+            late: is asked last; where it is too late nothing goes out.
+
+        Returns:
+            Whether it went out.
         """
         ready = [(output, output.prepare(window, chunk_id, plan, now_ns)) for output in self._with_windows]
+        if late():
+            return False
         for output, message in ready:
             output.send(message)
         self.window = window
         self.rate.hit()
         if regular:
             self._measure()
+        return True
 
     def stream(self, output: Output, chunk_id: str, plan: CommittedPlan, now_ns: int) -> None:
         """One command of an output with a rate of its own, while windows are due."""

@@ -252,6 +252,20 @@ class Motion:
             return None
         return self.track.window(now_ns)
 
+    def recut(self, now_ns: int) -> Window | None:
+        """In place of a window that came too late to be published (``track.late``): one that the controllers can join.
+
+        What led to it, such as a chunk, is forgotten; a brake begins anew.
+        """
+        self.counters['windows_late'] += 1
+        self._at(now_ns)
+        self.track.unsent(now_ns)
+        if self.state.homing:
+            self._stop(now_ns, 'start_pose', 'the way to the start pose could not be published in time')
+        elif not self.state.driving:
+            self.track.brake(now_ns)
+        return self.due(now_ns)
+
     def streamed(self, now_ns: int) -> CommittedPlan | None:
         """The plan, for outputs that take one value at a time."""
         self._at(now_ns)

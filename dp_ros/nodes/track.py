@@ -12,6 +12,9 @@ from dp_ros.action.limits import MotionLimits
 from dp_ros.action.plan import CommittedPlan
 from dp_ros.action.window import Window
 
+# From the last look at the clock until a controller has the window.
+_TRANSIT_NS = 5_000_000
+
 
 class Track:
     """One plan of all arms, and the time of the last window that was cut from it.
@@ -38,6 +41,10 @@ class Track:
         self.gaps = 0
         self.margin_ns: int | None = None
         self.urgent = False
+        # The plan as the controllers have it, the time of its window, and where it ran out: now, and before the last
+        # window.
+        self._sent: CommittedPlan | None = None
+        self._before: tuple[CommittedPlan | None, int | None, int | None] = (None, None, None)
         self._left_at: npt.NDArray[np.float64] | None = None
         # Whether controllers may have ended their motion elsewhere than the plan.
         self._doubtful = False
@@ -72,7 +79,7 @@ class Track:
         if self.plan is None or self.published_ns is None:
             return self.plan
         reached_ns = self.published_ns + self.future_ns
-        if now_ns > reached_ns:
+        if now_ns + _TRANSIT_NS > reached_ns:
             self._brake_of_the_last_window(reached_ns)
         return self.plan
 
@@ -94,9 +101,42 @@ class Track:
         if self.published_ns is not None and self.plan.end_ns > now_ns:
             margin = self.published_ns + self.future_ns - now_ns
             self.margin_ns = margin if self.margin_ns is None else min(margin, self.margin_ns)
-        self.published_ns = now_ns
+        self._before = (self._sent, self.published_ns, self._ran_out_at)
+        self._sent, self.published_ns = self.plan, now_ns
         self.urgent, self._ran_out_at = False, None
         return self.plan.window(now_ns, self.past_ns, self.future_ns)
+
+    def late(self, now_ns: int) -> bool:
+        """Whether the window that was cut last can no longer be published, because the controllers are beyond its seam.
+
+        They follow what they have until a new window arrives. Where that differs by then, because the old one already
+        brakes or the plan has changed meanwhile, the new one would step them.
+        """
+        sent, published_ns, ran_out_at = self._before
+        assert self.plan is not None
+        assert self.published_ns is not None
+        arrival_ns = now_ns + _TRANSIT_NS
+        if self.plan is not sent and arrival_ns > self.published_ns + self.freeze_ns:
+            return True
+        if sent is None or published_ns is None or ran_out_at is not None:
+            return False
+        reached_ns = published_ns + self.future_ns
+        return sent.end_ns > reached_ns and arrival_ns > reached_ns
+
+    def unsent(self, now_ns: int) -> None:
+        """The window that was cut last was not published: the plan is again what the controllers have.
+
+        Before the first window they stand where the plan begins: then it begins later, by whole knots.
+        """
+        sent, published_ns, ran_out_at = self._before
+        assert self.plan is not None
+        assert self.published_ns is not None
+        if sent is None:
+            knots = -((self.published_ns - now_ns) // self.point_ns)
+            self.plan, self._sent = replace(self.plan, first=self.plan.first + knots), None
+            self.published_ns, self._ran_out_at = now_ns, None
+        else:
+            self.plan, self._sent, self.published_ns, self._ran_out_at = sent, sent, published_ns, ran_out_at
 
     def over(self, now_ns: int) -> bool:
         """Whether the plan has ended so long ago that the controllers rest at the end of what they have."""
@@ -111,7 +151,7 @@ class Track:
 
     def silent(self) -> None:
         """No more windows; the plan stays, to go on from it."""
-        self.published_ns = None
+        self.published_ns = self._sent = None
         self.urgent = False
 
     def drop(self) -> None:
@@ -127,7 +167,7 @@ class Track:
             return
         self.gaps += 1
         self._ran_out_at = reached_ns
-        self.plan = self.plan.braked(reached_ns)
+        self.plan = self._sent = self.plan.braked(reached_ns)
 
     def jumped(self, before_ns: int, now_ns: int) -> None:
         """The clock went from ``before`` back to ``now``: the plan moves along, and brakes.
@@ -142,6 +182,6 @@ class Track:
         self._doubtful = True
         knots = round((now_ns - before_ns) / self.point_ns)
         self.plan = replace(self.plan, first=self.plan.first + knots)
-        self.published_ns = now_ns
+        self.published_ns, self._sent = now_ns, self.plan
         self.plan = self.plan.braked(now_ns + self.freeze_ns)
         self.urgent = True
