@@ -23,7 +23,11 @@ from dp_ros.training.loop import train
 CONFIG = Path(__file__).parents[3] / 'config'
 FILES = sorted((CONFIG / 'experiments').glob('*.yaml'))
 # A store has the name of its contract, but for those whose contract serves several.
-CONTRACTS = {'metaworld_mt10': 'metaworld', 'metaworld_mt50_state': 'metaworld_state'}
+CONTRACTS = {
+    'metaworld_mt10': 'metaworld',
+    'metaworld_mt10_state': 'metaworld_state',
+    'metaworld_mt50_state': 'metaworld_state',
+}
 INSTRUCTION = 'put the ring over the peg'  # its embedding ships in config/instructions
 
 
@@ -41,6 +45,7 @@ def episode(contract, seed, frames=6):
         actions=numbers(joints),
         images={c.name: rng.integers(0, 256, (frames, *c.size, 3), dtype=np.uint8) for c in contract.cameras},
         vectors={v.name: numbers(v.dim) for v in contract.vectors},
+        privileged=numbers(3),
         metadata={'instruction': INSTRUCTION},
     )
 
