@@ -13,7 +13,13 @@ from typing import Any
 
 import torch
 
-from dp_ros.cli.graph_checkpoint import random_policy, still_checkpoint, two_cameras, write_graph_site
+from dp_ros.cli.graph_checkpoint import (
+    export_tick,
+    random_policy,
+    still_checkpoint,
+    two_cameras,
+    write_graph_site,
+)
 from dp_ros.cli.graph_session import NODES, GraphRun, run_graph
 from dp_ros.cli.ros_processes import ProcessError
 from dp_ros.contract import Contract
@@ -21,6 +27,7 @@ from dp_ros.errors import ConfigError
 from dp_ros.evaluation.graph_plot import write_plot
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.policy import Policy
+from dp_ros.policy.runtime import BACKEND_NAMES, EAGER
 from dp_ros.share import share_path
 from dp_ros.simulation.robot import make_task
 from dp_ros.whole_file import write_json
@@ -52,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--sim', action='store_true', help=f'sim_node in real time as the robot ({TASK})')
     parser.add_argument('--threads', type=int, default=1, help='numeric threads of policy_node (default: 1)')
     parser.add_argument(
+        '--backend', default=EAGER, choices=BACKEND_NAMES,
+        help="what computes policy_node's ticks, exported first for a checkpoint of the benchmark (default: eager)",
+    )  # fmt: skip
+    parser.add_argument(
         '--set', nargs='+', default=[], metavar='NODE.PARAMETER=VALUE', help='more parameters of the nodes'
     )
     parser.add_argument('--json', type=Path, help='write the figures here')
@@ -70,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             f'--minutes must be positive, --threads at least 1 and --load at least 0, got {args.minutes:g}, '
             f'{args.threads}, {args.load}'
         )
-    more = node_parameters(args.set)
+    more = node_parameters([f'policy_node.backend={args.backend}', *args.set])
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix='graph_') as temporary:
         out = (args.out or Path(temporary)).resolve()
@@ -88,7 +99,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         machine = {'processors': os.cpu_count(), 'machine': platform.machine(), 'threads': args.threads}
         plain = [{k: v for k, v in row.items() if k != 'series'} for row in rows]
-        write_json(args.json, 'the figures', {**machine, 'set': args.set, 'runs': plain})
+        write_json(
+            args.json, 'the figures', {**machine, 'backend': args.backend, 'set': args.set, 'runs': plain}
+        )
     if args.plot:
         write_plot(args.plot, rows)
     wrong = [
@@ -124,6 +137,7 @@ def _asked(args: argparse.Namespace, tick_hz: float | None, out: Path, more: Any
         if tick_hz is not None:
             policy = load_checkpoint(checkpoint)
             checkpoint = still_checkpoint(directory, policy, _task_pose(), tick_hz)
+            export_tick(checkpoint, args.backend)
         camera_hz = args.camera_hz or TASK_CAMERA_HZ
         return common | {
             'checkpoint': checkpoint, 'binding': TASK_BINDING, 'camera_hz': camera_hz, 'task': TASK,
@@ -131,6 +145,7 @@ def _asked(args: argparse.Namespace, tick_hz: float | None, out: Path, more: Any
     policy = _policy(args.checkpoint)
     assert tick_hz is not None
     checkpoint = still_checkpoint(directory, policy, torch.zeros(len(policy.contract.joint_names)), tick_hz)
+    export_tick(checkpoint, args.backend)
     binding = write_graph_site(out / 'site', policy.contract)
     return common | {'checkpoint': checkpoint, 'binding': str(binding), 'camera_hz': args.camera_hz or 30.0}
 

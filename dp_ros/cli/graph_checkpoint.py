@@ -11,8 +11,11 @@ import yaml
 
 from dp_ros.contract import Contract
 from dp_ros.errors import ConfigError
-from dp_ros.policy.checkpoint import observation_tensors, save_checkpoint
+from dp_ros.policy.backends import BACKENDS
+from dp_ros.policy.checkpoint import load_checkpoint, observation_tensors, save_checkpoint
 from dp_ros.policy.policy import Policy
+from dp_ros.policy.runtime import export
+from dp_ros.policy.streaming import make_controller
 from dp_ros.policy.testing import calm_policy, tiny_policy
 from dp_ros.simulation.fault_site import write_site
 
@@ -61,6 +64,16 @@ def still_checkpoint(directory: Path, policy: Policy, pose: torch.Tensor, tick_h
     golden = observation_tensors(**contract.example())
     save_checkpoint(directory, still, golden, '# A policy that stands still, for dp_ros bench graph\n')
     return directory
+
+
+def export_tick(checkpoint: Path, backend: str) -> None:
+    """Write the backend's artefact beside the checkpoint, where it needs one.
+
+    Raises:
+        BackendError: a library is missing, or the result is not the eager tick.
+    """
+    if backend in BACKENDS and BACKENDS[backend].has_artefact:
+        export(make_controller(load_checkpoint(checkpoint)), backend, checkpoint)
 
 
 def write_graph_site(folder: Path, contract: Contract) -> Path:

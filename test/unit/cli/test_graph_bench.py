@@ -12,13 +12,16 @@ import pytest
 import torch
 
 from dp_ros.cli.bench_graph import node_parameters
-from dp_ros.cli.graph_checkpoint import still_checkpoint, two_cameras, write_graph_site
+from dp_ros.cli.graph_checkpoint import export_tick, still_checkpoint, two_cameras, write_graph_site
 from dp_ros.cli.process_usage import UsageLog, usage
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.contract.compare import require_match
 from dp_ros.errors import ConfigError
+from dp_ros.policy.backends import BACKENDS
 from dp_ros.policy.checkpoint import load_checkpoint
+from dp_ros.policy.runtime import use_backend
+from dp_ros.policy.streaming import make_controller
 from dp_ros.policy.testing import tiny_policy
 from dp_ros.share import share_path
 
@@ -49,6 +52,17 @@ def test_a_still_policy_has_the_same_network_another_rate_and_stays_by_its_pose(
     tokens = torch.ones(1, loaded.network.num_tokens, loaded.network.token_dim)
     actions = loaded.to_actions(tokens, loaded.origin(pose))
     np.testing.assert_allclose(actions[0], np.tile(pose, (len(actions[0]), 1)), atol=0.0011)
+
+
+@pytest.mark.parametrize('backend', ['eager', 'onnxruntime'])
+def test_the_tick_of_a_still_policy_runs_on_a_backend(contract, tmp_path, backend):
+    for module in BACKENDS[backend].libraries if backend in BACKENDS else ():
+        pytest.importorskip(module)
+    checkpoint = still_checkpoint(tmp_path / 'still', tiny_policy(contract), torch.zeros(14), 20.0)
+    export_tick(checkpoint, backend)
+    controller = make_controller(load_checkpoint(checkpoint))
+    assert use_backend(controller, backend, checkpoint, threads=1) == backend
+    assert (controller.runtime is None) == (backend == 'eager')
 
 
 def test_a_rate_that_is_none_is_refused(contract, tmp_path):
