@@ -54,7 +54,7 @@ def evaluation_operations(network: Network, fused: Sequence[int] | None = None) 
             routing, which computes each token's own experts, and the routes.
     """
     config = network.config
-    width, context = config.width, network.num_context
+    width, context = config.width, network.num_context + config.fusion_token
     tokens = config.past_tokens + network.num_tokens
     embed_sigma = 2 * network.sigma_embedding.frequencies.numel() * width + width**2
     per_token = network.token_dim * width + embed_sigma + 7 * width**2  # tokens in, noise in, modulation

@@ -138,6 +138,7 @@ class FoldedNetwork(nn.Module):
         if network.goal_summary is not None:
             assert goal_RD is not None
             summary_RD = summary_RD + network.goal_summary(goal_RD)
+        tokens_RND, _, summary_RD = network.fused(tokens_RND, None, summary_RD)
         count, length = tokens_RND.shape[:2]
         # Keys of all layers, then their values: (R, 2 * L * H, N, d).
         both = (tokens_RND.flatten(0, 1) @ self.context_weight).view(

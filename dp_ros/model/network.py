@@ -37,6 +37,8 @@ class NetworkConfig:
             large as the MLP of ``mlp_ratio`` (a SwiGLU has three matrices, the MLP two).
         shared_expert: one more expert that works on every token.
         past_tokens: K action tokens that were commanded already and precede those that are denoised (past.py).
+        fusion_token: one more context token, from all others together by an MLP, which modulates the blocks as well.
+            What is to be done often depends on differences between tokens, such as those of hand and goal.
         goal_film: the goal also modulates what the cameras' trunks look for (FiLM), for tasks that share one picture.
     """
 
@@ -47,6 +49,7 @@ class NetworkConfig:
     actions_per_token: int = 4
     camera_points: int = 64
     camera_tokens: int = 4
+    fusion_token: bool = False
     goal_film: bool = False
     experts: int = 0
     experts_active: int = 2
@@ -185,6 +188,12 @@ class Network(nn.Module):
         self.past = None
         if config.past_tokens:
             self.past = PastTokens(config.past_tokens, self.token_dim, width, past_sigma)
+        self.fusion = self.fusion_summary = None
+        if config.fusion_token:
+            self.fusion = nn.Sequential(
+                VectorEncoder(self.num_context * width, width), nn.LayerNorm(width, eps=1e-6)
+            )
+            self.fusion_summary = nn.Linear(width, width)
 
     def encode(
         self,
@@ -244,12 +253,29 @@ class Network(nn.Module):
         else:
             weight_BN1 = valid_BN[..., None].to(tokens_BND.dtype)
             mean_BD = (tokens_BND * weight_BN1).sum(dim=1) / weight_BN1.sum(dim=1).clamp(min=1)
-        keys_values = tuple(block.context_keys_values(tokens_BND) for block in self._blocks())
         summary_BD = self.summary(mean_BD)
         if self.goal_summary is not None:
             # The goal is one token of many, and what is to be done depends on it most: it has a way of its own.
             summary_BD = summary_BD + self.goal_summary(goal_BD)
+        tokens_BND, valid_BN, summary_BD = self.fused(tokens_BND, valid_BN, summary_BD)
+        keys_values = tuple(block.context_keys_values(tokens_BND) for block in self._blocks())
         return Context(tokens_BND, valid_BN, summary_BD, keys_values, past)
+
+    def fused(
+        self, tokens_BND: Tensor, valid_BN: Tensor | None, summary_BD: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Tokens, which of them count, and summary, with what the fusion token adds; the same without one."""
+        if self.fusion is None or self.fusion_summary is None:
+            return tokens_BND, valid_BN, summary_BD
+        seen_BND = tokens_BND if valid_BN is None else tokens_BND * valid_BN[..., None].to(tokens_BND.dtype)
+        fused_BD = self.fusion(seen_BND.flatten(1))
+        if valid_BN is not None:
+            valid_BN = nn.functional.pad(valid_BN, (0, 1), value=True)
+        return (
+            torch.cat([tokens_BND, fused_BD[:, None]], dim=1),
+            valid_BN,
+            summary_BD + self.fusion_summary(fused_BD),
+        )
 
     def sequence_noise(self, sigma_BT: Tensor) -> Tensor:
         """Noise levels of all tokens that the blocks see, past ones first, (B, K + T)."""

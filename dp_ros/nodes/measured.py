@@ -112,7 +112,9 @@ class MeasuredJoints:
         age = (now_ns - int(self._stamps_ns.min())) / 1e6
         text = f'measured positions are up to {age:.0f} ms old, limit {limit_ns / 1e6:.0f} ms'
         if self.late_clock(now_ns, limit_ns):
-            text += ', although they arrive: the clock of their sender differs from ours, or we cannot keep up'
+            text += (
+                ', although they arrive: the clock of their sender differs from ours, or we cannot keep up'
+            )
         raise StaleObservationError(f'{text}: {old}')
 
     def late_clock(self, now_ns: int, limit_ns: int) -> bool:

@@ -59,6 +59,8 @@ def load_data(experiment: Experiment) -> TrainingData:
         hold = config.hold_after_end
         training = Demonstrations(contract, episodes[:-held_out], hold, config.labelled_share, config.seed)
         validation = Demonstrations(contract, episodes[-held_out:], hold)
+    if config.privileged and not experiment.network.fusion_token:
+        raise ConfigError('training.privileged needs network.fusion_token, from which it is told')
     if config.privileged and training.privileged is None:
         raise ConfigError(
             f'training.privileged needs the same privileged numbers in every episode, as a simulator gives them; '

@@ -116,30 +116,28 @@ class ForesightHead(nn.Module):
 
 
 class PrivilegedHead(nn.Module):
-    """What no sensor tells (``Episode.privileged``: where objects and goals are) from the context tokens.
+    """What no sensor tells (``Episode.privileged``: where objects and goals are), linearly from the fusion token.
 
     Imitation alone leaves an encoder free to overlook what is small in the picture and decides little of the loss. A
-    simulator knows where things are, and says so in training; the policy that ships still sees pictures alone.
+    simulator knows where things are, and says so in training; the policy that ships still sees pictures alone. Told
+    from all context tokens by an MLP of its own it was learnt and not used: the denoiser must find it in one place.
 
     Args:
-        context: N tokens.
         width: D.
         privileged_NP: samples of what is to be told, which standardise it.
-        hidden: units between them.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, context: int, width: int, privileged_NP: Tensor, hidden: int = 256):
+    def __init__(self, width: int, privileged_NP: Tensor):
         super().__init__()
         normalizer = Normalizer.fit_vector(privileged_NP)
         self.register_buffer('mean', normalizer.mean.float())
         self.register_buffer('std', normalizer.std.float())
-        outputs = privileged_NP.shape[1]
-        self.mlp = nn.Sequential(nn.Linear(context * width, hidden), nn.SiLU(), nn.Linear(hidden, outputs))
+        self.tell = nn.Linear(width, privileged_NP.shape[1])
 
-    def forward(self, context_BND: Tensor, privileged_BP: Tensor) -> Tensor:
+    def forward(self, fused_BD: Tensor, privileged_BP: Tensor) -> Tensor:
         """Mean squared error of the standardised numbers."""
         standard_BP = (privileged_BP - self.mean) / self.std
-        return (self.mlp(context_BND.flatten(1)).float() - standard_BP).square().mean()
+        return (self.tell(fused_BD).float() - standard_BP).square().mean()

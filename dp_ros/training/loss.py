@@ -49,8 +49,7 @@ class TrainingLoss(nn.Module):
             self.heads['foresight'] = ForesightHead(network.config.width, network.cameras)
         if config.privileged:
             assert privileged_NP is not None
-            sizes = network.num_context, network.config.width
-            self.heads['privileged'] = PrivilegedHead(*sizes, privileged_NP)
+            self.heads['privileged'] = PrivilegedHead(network.config.width, privileged_NP)
 
     def forward(
         self,
@@ -91,7 +90,7 @@ class TrainingLoss(nn.Module):
             foresight = self.heads['foresight'](observed.tokens_BND, aims.later, aims.order_BM)
             terms['foresight'] = (self.config.foresight, foresight)
         if 'privileged' in self.heads:
-            privileged = self.heads['privileged'](observed.tokens_BND, aims.privileged_BP)
+            privileged = self.heads['privileged'](observed.tokens_BND[:, -1], aims.privileged_BP)
             terms['privileged'] = (self.config.privileged, privileged)
         return terms
 

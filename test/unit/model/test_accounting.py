@@ -22,7 +22,12 @@ from dp_ros.model.network import Network, NetworkConfig
 from dp_ros.model.route_plan import RoutePlan
 
 CONFIG = NetworkConfig(width=48, depth=2, heads=4, actions_per_token=2, experts=4)
-VARIANTS = [replace(CONFIG, experts=0), CONFIG, replace(CONFIG, shared_expert=True, experts=6)]
+VARIANTS = [
+    replace(CONFIG, experts=0),
+    replace(CONFIG, experts=0, fusion_token=True),
+    CONFIG,
+    replace(CONFIG, shared_expert=True, experts=6),
+]
 
 
 def make(config):

@@ -3,6 +3,8 @@
 
 """Laws of the network."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -103,8 +105,9 @@ def test_first_action_depends_on_every_context_token():
         assert (changed - out).abs().max() > 1e-5, f'context token {hidden} does not reach the first action'
 
 
-def test_hidden_context_changes_nothing():
-    network = make()
+@pytest.mark.parametrize('config', [CONFIG, replace(CONFIG, fusion_token=True)])
+def test_hidden_context_changes_nothing(config):
+    network = make(config)
     x, sigma = noisy()
     valid = torch.ones(2, network.num_context, dtype=torch.bool)
     valid[:, :2] = False  # the top camera of the older observation
@@ -113,6 +116,23 @@ def test_hidden_context_changes_nothing():
     seen['images']['top'] = seen['images']['top'].clone()
     seen['images']['top'][:, 0] = 255 - seen['images']['top'][:, 0]
     torch.testing.assert_close(network(x, sigma, network.encode(**seen, valid_BN=valid)), before)
+
+
+def test_the_fusion_token_is_made_of_every_other_one_and_reaches_the_blocks():
+    network = make(replace(CONFIG, fusion_token=True))
+    x, sigma = noisy(batch=1)
+    full = network.encode(**inputs(batch=1))
+    assert full.tokens_BND.shape[1] == network.num_context + 1
+    for hidden in range(network.num_context):
+        valid = torch.ones(1, network.num_context, dtype=torch.bool)
+        valid[0, hidden] = False
+        other = network.encode(**inputs(batch=1), valid_BN=valid)
+        assert (other.tokens_BND - full.tokens_BND)[:, -1].abs().max() > 1e-4, f'token {hidden} is not fused'
+        assert torch.equal(other.tokens_BND[:, :-1], full.tokens_BND[:, :-1])
+    before = network(x, sigma, full)
+    with torch.no_grad():
+        network.fusion[-1].bias.add_(1.0)
+    assert (network(x, sigma, network.encode(**inputs(batch=1))) - before).abs().max() > 1e-4
 
 
 def test_padded_horizon_and_padded_arm_change_no_valid_output():

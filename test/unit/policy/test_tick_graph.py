@@ -40,6 +40,7 @@ CASES = {
     'goal': (RICH, {}, ControlConfig()),
     'guided': (RICH, {'experts': 3, 'past_tokens': 2}, ControlConfig(guidance=2.0)),
     'unconditional': (RICH, {}, ControlConfig(guidance=0.0)),
+    'fusion': (RICH, {'fusion_token': True}, ControlConfig(guidance=2.0)),
     'goal in the cameras': (RICH, {'goal_film': True}, ControlConfig(guidance=1.5, evaluations=2)),
     **{
         f'chunk by {s}': (PLAIN, {}, ControlConfig(mode='chunk', evaluations=3, sampler=s))

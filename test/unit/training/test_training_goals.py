@@ -40,7 +40,8 @@ EXPERIMENT = """
 name: toy
 store: {store}
 goals: [instruction, image]
-network: {{width: 16, depth: 1, heads: 2, actions_per_token: 2, camera_points: 8, camera_tokens: 2, goal_film: true}}
+network: {{width: 16, depth: 1, heads: 2, actions_per_token: 2, camera_points: 8, camera_tokens: 2, goal_film: true,
+          fusion_token: true}}
 training: {{steps: 8, batch_size: 8, validation_episodes: 2, validate_every: 8, snapshot_every: 4, precision: fp32,
            warmup_steps: 2, alignment: 0.1, foresight: 0.1, privileged: 0.1}}
 """
@@ -161,6 +162,12 @@ def test_modulation_without_goals_is_refused(experiment, tmp_path):
     plain = replace(changed(experiment, alignment=0.0), goals=())
     with pytest.raises(ConfigError, match=r'network.goal_film needs goals'):
         train(plain, tmp_path / 'run')
+
+
+def test_the_head_needs_the_token_that_it_reads(experiment, tmp_path):
+    without = replace(experiment, network=replace(experiment.network, fusion_token=False))
+    with pytest.raises(ConfigError, match=r'training.privileged needs network.fusion_token'):
+        train(without, tmp_path / 'run')
 
 
 def test_an_instruction_that_no_table_holds_needs_the_language_model(monkeypatch):
