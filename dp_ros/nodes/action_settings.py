@@ -12,7 +12,7 @@ from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.contract.robot_model import RobotModel
 from dp_ros.errors import ConfigError
-from dp_ros.nodes.motion import MotionSettings
+from dp_ros.nodes.motion_settings import MotionSettings
 from dp_ros.nodes.params import ActionParams
 
 CONFLICTS = ('error', 'warn')

@@ -8,7 +8,6 @@ is due from the first accepted chunk until the arms rest; :meth:`Motion.chunk` a
 """
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,36 +24,12 @@ from dp_ros.contract import Contract
 from dp_ros.errors import ChunkError, DpRosError, StaleObservationError
 from dp_ros.nodes.figures import PlanFigures
 from dp_ros.nodes.measured import MeasuredJoints
+from dp_ros.nodes.motion_settings import MotionSettings
 from dp_ros.nodes.start_checks import require_start_pose, strayed
 from dp_ros.nodes.track import Track
 from dp_ros.nodes.watches import ClockWatch, DeadmanSwitch, LimitWatch, TrackingWatch
 
 _JUMP_NS = 100_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class MotionSettings:
-    """Times in nanoseconds; tuples hold one number for each joint, in rad or m; see the parameters of action_node."""
-
-    point_ns: int
-    past_ns: int
-    future_ns: int
-    freeze_ns: int
-    chunk_timeout_ns: int
-    sync_timeout_ns: int
-    joint_timeout_ns: int
-    max_future_ns: int
-    tracking_error_ns: int
-    deadman_timeout_ns: int = 0
-    soft_start_ns: int = 0
-    lead_ns: tuple[int, ...] | None = None
-    max_tracking_error: tuple[float, ...]
-    position_tolerance: tuple[float, ...]
-    rest_tolerance: tuple[float, ...] | float = 0.0
-    reject_limit: int = 5
-    clock_timeout_s: float = 0.0
-    start_pose: tuple[float, ...] = ()
-    start_pose_scale: float = 0.2
 
 
 class Motion:

@@ -11,7 +11,8 @@ from dp_ros.action.chunk import ActionChunk
 from dp_ros.action.gates import ChunkLimits
 from dp_ros.action.limits import MotionLimits
 from dp_ros.contract import Contract
-from dp_ros.nodes.motion import Motion, MotionSettings
+from dp_ros.nodes.motion import Motion
+from dp_ros.nodes.motion_settings import MotionSettings
 from dp_ros.share import share_path
 
 MS = 1_000_000
