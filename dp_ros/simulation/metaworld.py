@@ -10,8 +10,9 @@ Physics, resets, goals and success are the package's own, through its goal-obser
   last bit.
   What lies more than 1 cm away is approached at 1 cm a step.
 * **Seeds.** The package draws object and goal from a generator of its own once ``seeded_rand_vec`` is set.
-* **Pictures.** A fixed camera of our own, without shadows and multisampling. The goal's marker is drawn where the
-  environment keeps it; after a step its own pictures show it elsewhere, since it places the marker too early.
+* **Pictures.** A fixed camera of our own and the package's at the hand, without shadows and multisampling. The goal's
+  marker is drawn where the environment keeps it; after a step its own pictures show it elsewhere, since it places the
+  marker too early.
 * **Success.** As the package evaluates: reached at any step of at most 500. The episode is done then.
 """
 
@@ -32,8 +33,11 @@ choose_backend()
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE  # noqa: E402
 from metaworld.policies import ENV_POLICY_MAP  # noqa: E402
 
-# Sees hand, object and goal of all tasks.
-CAMERA = {'lookat': (-0.03, 0.62, 0.11), 'distance': 1.1, 'azimuth': 140.0, 'elevation': -36.0}
+# The first one sees hand, object and goal of all tasks, the second one, of the package's model, what is below the hand.
+CAMERAS: dict[str, dict[str, Any] | str] = {
+    'corner': {'lookat': (-0.03, 0.62, 0.11), 'distance': 1.1, 'azimuth': 140.0, 'elevation': -36.0},
+    'hand': 'gripperPOV',
+}
 # Places in the environment's observation: hand (m), gripper's opening (0 to 1), and the same one step before.
 _HAND, _OPENING, _FRAME = slice(0, 3), 3, 18
 # Enough to turn an error of rounding into none.
@@ -73,7 +77,7 @@ class MetaWorldRobot(ContractRobot):
         self.env.seeded_rand_vec = True
         self.control_period_ns = round(self.env.dt * 1e9)
         self.episode_steps: int = self.env.max_path_length
-        self._renderer: SceneRenderer | None = None
+        self._renderers: dict[str, SceneRenderer] = {}
         self._expert_view: tuple[int, np.ndarray] | None = None
         self._second: MetaWorldRobot | None = None
         self._seed: int | None = None
@@ -107,9 +111,9 @@ class MetaWorldRobot(ContractRobot):
     def render(self, camera: str) -> np.ndarray:
         """The camera's picture now, (H, W, 3) uint8 RGB, a copy; :class:`TaskError` for unknown cameras."""
         size = self.source_size(camera)
-        if self._renderer is None:
-            self._renderer = SceneRenderer(self.env.model, size, CAMERA)
-        return self._renderer.render(self.env.data, dict(self.env._target_site_config))
+        if camera not in self._renderers:
+            self._renderers[camera] = SceneRenderer(self.env.model, size, CAMERAS[camera])
+        return self._renderers[camera].render(self.env.data, dict(self.env._target_site_config))
 
     def target(self, action: np.ndarray) -> np.ndarray:
         """The command (4,) that does what an action of the environment (4,) would do now."""
@@ -171,10 +175,10 @@ class MetaWorldRobot(ContractRobot):
 
     def close(self) -> None:
         """Free the simulator and its GL context."""
-        for part in (self._renderer, self._second, self.env):
+        for part in (*self._renderers.values(), self._second, self.env):
             if part is not None:
                 part.close()
-        self._renderer = self._second = None
+        self._renderers, self._second = {}, None
 
     def _change_to(self, target: np.ndarray) -> np.ndarray:
         """The environment's action (3,) after which the hand's target is this one, or as near as 1 cm allows."""

@@ -103,15 +103,16 @@ class CameraRenderer:
 
 
 class SceneRenderer:
-    """Pictures of a MuJoCo model by one free camera, as cheap as those of :class:`CameraRenderer`.
+    """Pictures of a MuJoCo model by one camera, as cheap as those of :class:`CameraRenderer`.
 
     Args:
         model: the model; its quality settings are changed, its physics is not.
         size: (height, width) in pixels.
-        camera: 'lookat' in m, 'distance' in m, 'azimuth' and 'elevation' in degrees.
+        camera: of a free one 'lookat' in m, 'distance' in m, 'azimuth' and 'elevation' in degrees; of one of the model
+            its name.
     """
 
-    def __init__(self, model: Any, size: tuple[int, int], camera: Mapping[str, Any]):
+    def __init__(self, model: Any, size: tuple[int, int], camera: Mapping[str, Any] | str):
         import mujoco
 
         model.vis.quality.offsamples = 0
@@ -122,6 +123,9 @@ class SceneRenderer:
             raise TaskError(f'cannot render with MUJOCO_GL={os.environ.get("MUJOCO_GL")}: {error}') from error
         for flag in ('SHADOW', 'REFLECTION', 'SKYBOX'):
             self._renderer.scene.flags[getattr(mujoco.mjtRndFlag, f'mjRND_{flag}')] = 0
+        self._camera: Any = camera
+        if isinstance(camera, str):
+            return
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FREE
         for name, value in camera.items():

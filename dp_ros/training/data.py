@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dp_ros.contract import Camera, Contract
 from dp_ros.data.demonstrations import Demonstrations
 from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.errors import ConfigError
@@ -53,6 +54,8 @@ def load_data(experiment: Experiment) -> TrainingData:
         contract = replace(store.contract, timing=experiment.horizons.timing(store.contract.timing))
         if experiment.goals is not None:
             contract = replace(contract, goals=experiment.goals)
+        if experiment.cameras is not None:
+            contract = replace(contract, cameras=_chosen(contract, experiment.cameras))
         check_aims(contract, config)
         if experiment.network.goal_film and not contract.goals:
             raise ConfigError('network.goal_film needs goals, and the experiment names none')
@@ -76,6 +79,14 @@ def load_data(experiment: Experiment) -> TrainingData:
         Instructions.embed(texts),
         experiment.network.past_actions,
     )
+
+
+def _chosen(contract: Contract, names: tuple[str, ...]) -> tuple[Camera, ...]:
+    unknown = sorted(set(names) - {camera.name for camera in contract.cameras})
+    if unknown:
+        legal = [camera.name for camera in contract.cameras]
+        raise ConfigError(f'cameras: the store has no {unknown}; legal: {legal}')
+    return tuple(camera for camera in contract.cameras if camera.name in names)
 
 
 def action_samples(data: Demonstrations, diffusion: DiffusionConfig) -> Tensor:

@@ -145,6 +145,7 @@ class Experiment:
         store: the episode store; relative paths start where the command runs.
         network, diffusion, control, training, horizons: see the classes.
         goals: kinds of goals that the policy takes; where it is left out, those of the store's contract.
+        cameras: names of those that the policy sees; where it is left out, all of the store's contract.
     """
 
     name: str
@@ -156,6 +157,7 @@ class Experiment:
     description: str = field(default='')
     goals: tuple[str, ...] | None = None
     horizons: HorizonConfig = HorizonConfig()
+    cameras: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, with every default written out."""
@@ -171,7 +173,7 @@ class Experiment:
             'training': TrainingConfig,
             'horizons': HorizonConfig,
         }
-        data = check_keys(data, {'name', 'store', 'description', 'goals', *sections}, where)
+        data = check_keys(data, {'name', 'store', 'description', 'goals', 'cameras', *sections}, where)
         missing = sorted({'name', 'store', 'training'} - set(data))
         if missing:
             raise ConfigError(f'{where}: missing keys {missing}')
@@ -183,7 +185,17 @@ class Experiment:
         goals = data.get('goals')
         if goals is not None and not isinstance(goals, list):
             raise ConfigError(f'{where}.goals: expected a list of {GOAL_KINDS}, got {goals!r}')
-        return cls(**texts, **built, goals=None if goals is None else tuple(goals))
+        cameras = data.get('cameras')
+        if cameras is not None and not (
+            isinstance(cameras, list) and all(isinstance(c, str) for c in cameras)
+        ):
+            raise ConfigError(f'{where}.cameras: expected a list of names, got {cameras!r}')
+        return cls(
+            **texts,
+            **built,
+            goals=None if goals is None else tuple(goals),
+            cameras=None if cameras is None else tuple(cameras),
+        )
 
     @classmethod
     def from_yaml(cls, path: Path, store: str | None = None) -> 'Experiment':

@@ -106,8 +106,19 @@ def test_the_goal_is_seen_by_the_state_and_in_the_picture(robots):
     assert pictures[0].shape == (128, 128, 3)
     assert (pictures[0] != pictures[1]).any()
     assert np.abs(goals[0] - goals[1]).max() > 0.01
-    with pytest.raises(TaskError, match="no camera 'top'; legal: \\['corner'\\]"):
+    with pytest.raises(TaskError, match="no camera 'top'; legal: \\['corner', 'hand'\\]"):
         robot.render('top')
+
+
+def test_the_camera_at_the_hand_moves_with_it(robots):
+    robot = robots('pick-place-v3')
+    robot.reset(5)
+    before = robot.render('hand')
+    assert before.shape == (64, 64, 3)
+    np.testing.assert_array_equal(robot.render('hand'), before)
+    for _ in range(10):
+        robot.step(robot.target(np.array([1.0, 1.0, 0.0, 0.0])))
+    assert (robot.render('hand') != before).mean() > 0.2
 
 
 def test_the_goals_picture_is_the_end_of_the_experts_run_and_leaves_the_episode_alone(robots):

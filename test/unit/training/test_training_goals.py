@@ -170,6 +170,19 @@ def test_the_head_needs_the_token_that_it_reads(experiment, tmp_path):
         train(without, tmp_path / 'run')
 
 
+def test_a_policy_sees_the_cameras_that_the_experiment_names(experiment):
+    blind = replace(changed(experiment, **NO_HEADS), goals=('instruction',))
+    assert [c.name for c in load_data(replace(blind, cameras=('top',))).training.contract.cameras] == ['top']
+    assert load_data(replace(blind, cameras=())).training.contract.cameras == ()
+    with pytest.raises(ConfigError, match=r"no \['side'\]; legal: \['top'\]"):
+        load_data(replace(blind, cameras=('side',)))
+    assert Experiment.from_dict({**experiment.to_dict(), 'goals': ['image'], 'cameras': ['top']}).cameras == (
+        'top',
+    )
+    with pytest.raises(ConfigError, match=r'cameras: expected a list of names'):
+        Experiment.from_dict({**experiment.to_dict(), 'goals': ['image'], 'cameras': 'top'})
+
+
 def test_an_instruction_that_no_table_holds_needs_the_language_model(monkeypatch):
     from dp_ros.policy import sentence_encoder
     from dp_ros.policy.goal import Instructions
