@@ -222,9 +222,18 @@ def _weights(policy: Policy, controller: Controller) -> tuple[int, int]:
         return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
     goal: list[nn.Module] = [network.goals] if network.goals is not None else []
+    optional = [
+        part for part in (network.goal_summary, network.fusion, network.fusion_summary) if part is not None
+    ]
     cross = [block.cross_attention.key_value for block in network.blocks if isinstance(block, Block)]
     encoders = count(
-        network.camera_encoders, network.proprio_encoder, network.vector_encoders, network.summary, *cross
+        network.camera_encoders,
+        network.proprio_encoder,
+        network.vector_encoders,
+        network.goal_films,
+        network.summary,
+        *optional,
+        *cross,
     )
     evaluated = count(network) - encoders - count(*goal)
     if controller.plan is not None:

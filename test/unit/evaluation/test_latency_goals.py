@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dp_ros.contract import Contract
-from dp_ros.evaluation.latency import measure_ticks
+from dp_ros.evaluation.latency import measure_ticks, tick_work
 from dp_ros.policy.config import ControlConfig
 from dp_ros.policy.streaming import make_controller
 from dp_ros.policy.testing import tiny_policy
@@ -28,3 +28,13 @@ def test_guidance_costs_a_second_branch_and_no_guidance_none(kind):
     one, free, two = (operations(guidance) for guidance in (1.0, 0.0, 2.0))
     assert one == free
     assert one < two < 1.5 * one  # the cameras, which cost most here, are encoded once
+
+
+def test_what_only_encoding_reads_is_not_read_by_every_evaluation():
+    def read(**network):
+        controller = make_controller(tiny_policy(replace(PLAIN, goals=('instruction',)), **network))
+        return {part: work.bytes for part, work in tick_work(controller).items()}
+
+    plain, more = read(), read(goal_film=True, fusion_token=True)
+    assert more['network'] == plain['network']
+    assert more['encode'] > plain['encode']
