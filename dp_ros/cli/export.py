@@ -7,19 +7,17 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from dp_ros.policy.backends import BACKENDS
+from dp_ros.policy.backends import EXPORTED
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import SAMPLER_NAMES, SCHEDULE_NAMES
 from dp_ros.policy.runtime import export
 from dp_ros.policy.streaming import make_controller
 
-_NAMES = [name for name, backend in BACKENDS.items() if backend.has_artefact]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument('--checkpoint', type=Path, required=True, help='checkpoint directory')
-    parser.add_argument('--backend', required=True, help=f'one of: {", ".join(_NAMES)}')
+    parser.add_argument('--backend', required=True, help=f'one of: {", ".join(EXPORTED)}')
     parser.add_argument('--out', type=Path, help='folder to write (default: CHECKPOINT/backends/BACKEND)')
     control = parser.add_argument_group(
         "the tick's settings, part of the artefact (default: the checkpoint's own)"

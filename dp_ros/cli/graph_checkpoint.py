@@ -11,7 +11,7 @@ import yaml
 
 from dp_ros.contract import Contract
 from dp_ros.errors import ConfigError
-from dp_ros.policy.backends import BACKENDS
+from dp_ros.policy.backends import EXPORTED
 from dp_ros.policy.checkpoint import load_checkpoint, observation_tensors, save_checkpoint
 from dp_ros.policy.policy import Policy
 from dp_ros.policy.runtime import export
@@ -72,7 +72,7 @@ def export_tick(checkpoint: Path, backend: str) -> None:
     Raises:
         BackendError: a library is missing, or the result is not the eager tick.
     """
-    if backend in BACKENDS and BACKENDS[backend].has_artefact:
+    if backend in EXPORTED:
         export(make_controller(load_checkpoint(checkpoint)), backend, checkpoint)
 
 

@@ -21,7 +21,7 @@ import torch
 from dp_ros.contract import Camera, Contract
 from dp_ros.model.network import NetworkConfig
 from dp_ros.observation.observation import Observation
-from dp_ros.policy.backends import BACKENDS
+from dp_ros.policy.backends import EXPORTED
 from dp_ros.policy.checkpoint import load_checkpoint, observation_tensors, save_checkpoint
 from dp_ros.policy.config import PolicyConfig
 from dp_ros.policy.policy import Policy, build_network
@@ -70,7 +70,7 @@ def controller_for(task: dict[str, Any], folder: Path) -> tuple[Controller, str]
         policy = load_checkpoint(checkpoint)
     controller = make_controller(policy)
     name = task['backend']
-    if name in BACKENDS and BACKENDS[name].has_artefact:
+    if name in EXPORTED:
         if not task.get('cameras'):
             # Beside a copy: a measurement leaves the checkpoint as it is.
             checkpoint = Path(shutil.copytree(checkpoint, folder / 'checkpoint'))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dp_ros.errors import BackendError
 from dp_ros.policy.artefact import Artefact, artefact_folder, read_artefact, write_artefact
-from dp_ros.policy.backends import BACKENDS, Backend, Runtime
+from dp_ros.policy.backends import BACKENDS, EXPORTED, Backend, Runtime
 from dp_ros.policy.checkpoint import golden_goals, golden_past, read_golden
 from dp_ros.policy.policy import Policy
 from dp_ros.policy.streaming import Controller
@@ -76,9 +76,8 @@ def export(controller: Controller, name: str, checkpoint: Path, out: Path | None
     Raises:
         BackendError: no such backend, it has no artefact, a library is missing, or the result is not within tolerance.
     """
-    legal = [key for key, backend in BACKENDS.items() if backend.has_artefact]
-    if name not in legal:
-        raise BackendError(f'backend {name!r} has no artefact to export; legal: {", ".join(legal)}')
+    if name not in EXPORTED:
+        raise BackendError(f'backend {name!r} has no artefact to export; legal: {", ".join(EXPORTED)}')
     backend, policy = _runnable(name, controller.policy), controller.policy
     graph = controller.graph()
 

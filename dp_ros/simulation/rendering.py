@@ -123,13 +123,7 @@ class SceneRenderer:
             raise TaskError(f'cannot render with MUJOCO_GL={os.environ.get("MUJOCO_GL")}: {error}') from error
         for flag in ('SHADOW', 'REFLECTION', 'SKYBOX'):
             self._renderer.scene.flags[getattr(mujoco.mjtRndFlag, f'mjRND_{flag}')] = 0
-        self._camera: Any = camera
-        if isinstance(camera, str):
-            return
-        self._camera = mujoco.MjvCamera()
-        self._camera.type = mujoco.mjtCamera.mjCAMERA_FREE
-        for name, value in camera.items():
-            setattr(self._camera, name, value)
+        self._camera = camera if isinstance(camera, str) else _free_camera(camera)
 
     def render(self, data: Any, sites: Mapping[str, np.ndarray]) -> np.ndarray:
         """The picture of a state, (height, width, 3) uint8 RGB, a copy; some sites are drawn elsewhere, not moved."""
@@ -146,3 +140,13 @@ class SceneRenderer:
     def close(self) -> None:
         """Free the GL context."""
         self._renderer.close()
+
+
+def _free_camera(settings: Mapping[str, Any]) -> Any:
+    import mujoco
+
+    camera = mujoco.MjvCamera()
+    camera.type = mujoco.mjtCamera.mjCAMERA_FREE
+    for name, value in settings.items():
+        setattr(camera, name, value)
+    return camera

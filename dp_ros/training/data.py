@@ -59,14 +59,14 @@ def load_data(experiment: Experiment) -> TrainingData:
         check_aims(contract, config)
         if experiment.network.goal_film and not contract.goals:
             raise ConfigError('network.goal_film needs goals, and the experiment names none')
+        if config.privileged and not experiment.network.fusion_token:
+            raise ConfigError('training.privileged needs network.fusion_token, from which it is told')
         hold = config.hold_after_end
         training = Demonstrations(contract, episodes[:-held_out], hold, config.labelled_share, config.seed)
         validation = Demonstrations(contract, episodes[-held_out:], hold)
-    if config.privileged and not experiment.network.fusion_token:
-        raise ConfigError('training.privileged needs network.fusion_token, from which it is told')
     if config.privileged and training.privileged is None:
         raise ConfigError(
-            f'training.privileged needs the same privileged numbers in every episode, as a simulator gives them; '
+            'training.privileged needs the same privileged numbers in every episode, as a simulator gives them; '
             f'{experiment.store} lacks them'
         )
     texts = [text for part in (training, validation) if part.goals for text in part.goals.texts]

@@ -3,6 +3,7 @@
 
 """An experiment file: everything that decides a training run, resolved in full into the checkpoint."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -182,19 +183,11 @@ class Experiment:
         wrong = [key for key, value in texts.items() if not isinstance(value, str)]
         if wrong:
             raise ConfigError(f'{where}: {wrong} must be text')
-        goals = data.get('goals')
-        if goals is not None and not isinstance(goals, list):
-            raise ConfigError(f'{where}.goals: expected a list of {GOAL_KINDS}, got {goals!r}')
-        cameras = data.get('cameras')
-        if cameras is not None and not (
-            isinstance(cameras, list) and all(isinstance(c, str) for c in cameras)
-        ):
-            raise ConfigError(f'{where}.cameras: expected a list of names, got {cameras!r}')
         return cls(
             **texts,
             **built,
-            goals=None if goals is None else tuple(goals),
-            cameras=None if cameras is None else tuple(cameras),
+            goals=_listed(data, 'goals', str(GOAL_KINDS), where),
+            cameras=_listed(data, 'cameras', 'names', where),
         )
 
     @classmethod
@@ -203,3 +196,13 @@ class Experiment:
         data = load_strict_yaml(path)
         experiment = cls.from_dict(data, where=str(path))
         return experiment if store is None else replace(experiment, store=store)
+
+
+def _listed(data: Mapping[str, Any], key: str, what: str, where: str) -> tuple[str, ...] | None:
+    """The texts that stand under a key; None where it is left out."""
+    value = data.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ConfigError(f'{where}.{key}: expected a list of {what}, got {value!r}')
+    return tuple(value)

@@ -12,5 +12,7 @@ from dp_ros.policy.backends.torch_compile import TorchCompile
 BACKENDS: dict[str, Backend] = {
     backend.name: backend for backend in (CudaGraphs(), OnnxRuntime(), OpenVino(), TorchCompile())
 }
+# Those whose graph has to be exported before they can start.
+EXPORTED = tuple(name for name, backend in BACKENDS.items() if backend.has_artefact)
 
-__all__ = ['BACKENDS', 'Backend', 'Runtime']
+__all__ = ['BACKENDS', 'EXPORTED', 'Backend', 'Runtime']

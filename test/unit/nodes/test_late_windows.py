@@ -34,7 +34,7 @@ def require_joined(old: Window, new: Window, arrival_ns: int) -> None:
 
 
 def moving(motion):
-    """A plan in motion and its newest window, a new chunk's window cut one step later, and that time."""
+    """The newest window of a plan in motion, and the time one step later at which a new chunk's window was cut."""
     now = drive(motion)
     old = motion.tick(now)
     assert np.abs(old.velocities[0]).max() > 0.01
@@ -42,12 +42,12 @@ def moving(motion):
     cut = now + STEP
     new = motion.chunk(chunk(cut, 90, float(old.positions[0, 0]), epoch=1), cut)
     assert new is not None
-    return old, now, cut
+    return old, cut
 
 
 @pytest.mark.parametrize('late_ms', [50, 90, 200, 700])
 def test_it_is_cut_anew_where_the_controllers_are(motion, late_ms):
-    old, _, cut = moving(motion)
+    old, cut = moving(motion)
     assert not motion.track.late(cut + 30 * MS)
     arrival = cut + late_ms * MS
     assert motion.track.late(arrival)
@@ -61,14 +61,13 @@ def test_it_is_cut_anew_where_the_controllers_are(motion, late_ms):
 def test_without_a_change_it_is_late_only_where_the_old_one_ran_out(motion):
     now = drive(motion)
     motion.tick(now)
-    window = motion.tick(now + STEP)
+    assert motion.tick(now + STEP) is not None
     assert not motion.track.late(now + 150 * MS)
     assert motion.track.late(now + 160 * MS)
-    assert window is not None
 
 
 def test_a_stop_that_is_late_brakes_from_where_the_controllers_are(motion):
-    _, _, cut = moving(motion)
+    _, cut = moving(motion)
     newest = motion.tick(cut)  # what the chunk led to went out in time
     motion.fault(cut + STEP, 'test', 'a stop')
     assert motion.urgent(cut + STEP) is not None
