@@ -58,6 +58,7 @@ class Demonstrations:
         actions: (N, A) float32, the labels at the anchors themselves.
         episode: (N,) number of each anchor's episode.
         goals: what the episodes were for; None where the contract has no goals.
+        labelled: (M,) int64, anchors of the episodes that have an instruction; None where none has.
         privileged: (N, P) float32, what no sensor tells, of all anchors; None where an episode lacks it.
     """
 
@@ -85,6 +86,8 @@ class Demonstrations:
         self.episode = np.repeat(np.arange(len(episodes)), self.lengths)
         self._last = np.cumsum(self.lengths) - 1
         self.goals = EpisodeGoals(contract, episodes, labelled_share, seed) if contract.goals else None
+        spoken = self.goals.spoken[self.episode] if self.goals else np.zeros(0, bool)
+        self.labelled = torch.from_numpy(np.flatnonzero(spoken)) if spoken.any() else None
         told = [e.privileged for e in episodes if e.privileged is not None]
         same = len(told) == len(episodes) and len({values.shape[1] for values in told}) == 1
         self.privileged = torch.from_numpy(np.concatenate(told)) if same else None

@@ -50,6 +50,7 @@ class EpisodeGoals:
 
     Attributes:
         texts: every instruction that is left, once.
+        spoken: (E,) bool, episodes that keep an instruction.
 
     Raises:
         StoreError: the contract takes instructions alone, and no episode has one.
@@ -67,6 +68,7 @@ class EpisodeGoals:
             raise StoreError('the policy takes instructions, and no episode has one (metadata instruction)')
         number = {text: i for i, text in enumerate(self.texts)}
         tasks = {texts: i for i, texts in enumerate(dict.fromkeys(spoken)) if texts}
+        self.spoken = np.array([bool(texts) for texts in spoken])
         self._texts = [torch.tensor([number[text] for text in texts]) for texts in spoken]
         self._task = torch.tensor([tasks.get(texts, -1) for texts in spoken])
         self._pictures = []

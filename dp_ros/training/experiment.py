@@ -37,6 +37,8 @@ class TrainingConfig:
         past_dropout: share of samples that know only a part of their past, or nothing (past.py); without past tokens
             there is none.
         labelled_share: share of the episodes of each task that keep their instruction, at least one.
+        labelled_batch_share: share of a batch that is drawn from those episodes alone, the rest from all; with 0 they
+            come as often as others. MDT's batches hold as many samples with words as without, however few have them.
         alignment: weight of the contrastive alignment of instructions and goal images (heads.py).
         foresight: weight of predicting hidden patches of a later picture (heads.py).
         foresight_steps: how many anchors later.
@@ -63,6 +65,7 @@ class TrainingConfig:
     goal_image_share: float = 0.5
     past_dropout: float = 0.2
     labelled_share: float = 1.0
+    labelled_batch_share: float = 0.0
     alignment: float = 0.0
     foresight: float = 0.0
     foresight_steps: int = 3
@@ -98,6 +101,7 @@ class TrainingConfig:
             'goal_image_share',
             'past_dropout',
             'labelled_share',
+            'labelled_batch_share',
         ):
             if not 0.0 <= getattr(self, key) <= 1.0:
                 raise ConfigError(f'training.{key} must lie in [0, 1], got {getattr(self, key)}')

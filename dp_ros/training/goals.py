@@ -54,6 +54,10 @@ def check_aims(contract: Contract, config: TrainingConfig) -> None:
         raise ConfigError(
             f"training.alignment needs the goals 'instruction' and 'image', the policy takes {contract.goals}"
         )
+    if config.labelled_batch_share and 'instruction' not in contract.goals:
+        raise ConfigError(
+            f"training.labelled_batch_share needs the goal 'instruction', the policy takes {contract.goals}"
+        )
     if config.foresight and not contract.cameras:
         raise ConfigError('training.foresight needs a camera, and the contract has none')
 

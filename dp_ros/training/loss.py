@@ -122,11 +122,30 @@ def balance(routes: Sequence[Route]) -> Tensor:
     ).mean()
 
 
-def draw_batch(seed: int, step: int, population: int, batch_size: int) -> tuple[Tensor, torch.Generator]:
+def draw_batch(
+    seed: int,
+    step: int,
+    population: int,
+    batch_size: int,
+    labelled_M: Tensor | None = None,
+    labelled_share: float = 0.0,
+) -> tuple[Tensor, torch.Generator]:
     """Frames of one global batch, and the generator that goes on to draw its noise.
 
-    Both depend on the seed and the step alone: a run that is killed and resumed, or spread over several
-    processes, sees the same batches and the same noise.
+    Both depend on the arguments alone: a run that is killed and resumed, or spread over several processes, sees the
+    same batches and the same noise.
+
+    Args:
+        seed: of the run.
+        step: number of the batch.
+        population: frames that there are.
+        batch_size: B.
+        labelled_M: frames of the episodes that have an instruction.
+        labelled_share: probability of each row to be one of them; the others are any.
     """
     generator = torch.Generator().manual_seed((seed + 1) * 1_000_000_007 + step)
-    return torch.randint(population, (batch_size,), generator=generator), generator
+    index_B = torch.randint(population, (batch_size,), generator=generator)
+    if labelled_M is not None and labelled_share > 0:
+        told_B = labelled_M[torch.randint(len(labelled_M), (batch_size,), generator=generator)]
+        index_B = torch.where(torch.rand(batch_size, generator=generator) < labelled_share, told_B, index_B)
+    return index_B, generator

@@ -98,7 +98,14 @@ class Trainee:
         """Cut and normalise windows, draw noise; all of it depends on the experiment and the step alone."""
         experiment, data = self.experiment, self.data
         config, per_token = experiment.training, experiment.network.actions_per_token
-        index_B, generator = draw_batch(config.seed, step, len(data.training), config.batch_size)
+        index_B, generator = draw_batch(
+            config.seed,
+            step,
+            len(data.training),
+            config.batch_size,
+            data.training.labelled,
+            config.labelled_batch_share,
+        )
         rows = self.place.slice(config.batch_size)
         chunks = slice(rows.start * config.noise_draws, rows.stop * config.noise_draws)
         windows = data.training.windows(index_B[rows], data.past_actions)

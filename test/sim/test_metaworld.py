@@ -164,6 +164,32 @@ def test_labels_reach_into_no_push(robots):
     assert len(clean) == len(clean.commands)
 
 
+def test_few_pictures_of_an_episode_and_each_is_of_its_moment(robots):
+    """The same seed by state is the same episode, observed at every step."""
+    name, seed, every = 'push-v3', 100_003, metaworld_expert.LOOK_EVERY
+    robot = robots(name)
+    episode, _ = make_demonstrator(f'metaworld/{name}').demonstrate(robot, seed, 0.8)
+    whole, _ = make_demonstrator(f'metaworld/{name}-state').demonstrate(robots(f'{name}-state'), seed, 0.8)
+    np.testing.assert_array_equal(episode.commands, whole.commands)
+    steps = (episode.stamps_ns // 12_500_000).astype(int)
+    assert set(np.delete(steps, -1) % every) == {0}
+    assert steps[-1] == len(whole.commands) - 1, 'the end is always seen'
+    where = np.searchsorted(whole.stamps_ns, episode.stamps_ns)
+    np.testing.assert_array_equal(whole.stamps_ns[where], episode.stamps_ns)
+    np.testing.assert_array_equal(whole.proprio[where], episode.proprio)
+    np.testing.assert_array_equal(whole.privileged[where], episode.privileged)
+    # Walked again, the robot looks as its picture says; the moments in between have none.
+    _, pushed = metaworld_expert.pushes(seed, 500, 0.8)
+    robot.reset(seed)
+    first_push = int(np.flatnonzero(pushed)[0])
+    for step in range(min(first_push, 2 * every) + 1):
+        if step in steps:
+            frame = episode.image_index['hand'][list(steps).index(step), 0]
+            np.testing.assert_array_equal(episode.images['hand'][frame], robot.render('hand'))
+        robot.step(whole.commands[step].astype(np.float64))
+    assert len(episode.images['corner']) <= len(steps) + 1
+
+
 def test_noise_of_nothing_disturbs_nothing():
     added, pushed = metaworld_expert.pushes(100_000, 500, 0.0)
     assert not added.any()

@@ -25,6 +25,7 @@ FILES = sorted((CONFIG / 'experiments').glob('*.yaml'))
 # A store has the name of its contract, but for those whose contract serves several.
 CONTRACTS = {
     'metaworld_mt10': 'metaworld',
+    'metaworld_mt50': 'metaworld',
     'metaworld_mt10_state': 'metaworld_state',
     'metaworld_mt50_state': 'metaworld_state',
 }

@@ -23,7 +23,7 @@ from dp_ros.policy.streaming import make_controller
 from dp_ros.training.data import golden_observation, load_data
 from dp_ros.training.experiment import Experiment
 from dp_ros.training.loop import train
-from dp_ros.training.loss import TrainingLoss
+from dp_ros.training.loss import TrainingLoss, draw_batch
 
 CONTRACT = Contract(
     name='toy',
@@ -156,6 +156,25 @@ def test_goals_and_heads_that_do_not_fit_are_refused(experiment, tmp_path, chang
 
     with pytest.raises(DpRosError, match=message):
         train(replace(experiment, **change), tmp_path / 'run')
+
+
+def test_a_share_of_the_batch_is_of_episodes_with_words(experiment):
+    data = load_data(changed(experiment, labelled_share=0.01)).training
+    told = set(data.labelled.tolist())
+    assert told == set(np.flatnonzero(data.goals.spoken[data.episode]).tolist())
+    assert 0 < len(told) < len(data)
+
+    def share(wanted):
+        rows = [draw_batch(0, step, len(data), 256, data.labelled, wanted)[0] for step in range(8)]
+        return np.isin(torch.cat(rows).numpy(), data.labelled.numpy()).mean()
+
+    chance = len(told) / len(data)
+    for wanted in (0.3, 1.0):
+        assert abs(share(wanted) - (wanted + (1 - wanted) * chance)) < 0.04
+    plain = draw_batch(0, 3, len(data), 256)[0]
+    assert torch.equal(draw_batch(0, 3, len(data), 256, data.labelled, 0.0)[0], plain)
+    with pytest.raises(ConfigError, match=r'training.labelled_batch_share needs the goal'):
+        load_data(replace(changed(experiment, labelled_batch_share=0.5, alignment=0.0), goals=('image',)))
 
 
 def test_modulation_without_goals_is_refused(experiment, tmp_path):
