@@ -15,8 +15,8 @@ from dp_ros.errors import ConfigError
 from dp_ros.evaluation.latency import measure_ticks
 from dp_ros.policy.backends import BACKENDS
 from dp_ros.policy.checkpoint import load_checkpoint
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.runtime import BACKEND_NAMES, EAGER, use_backend
-from dp_ros.policy.streaming import make_controller
 from dp_ros.whole_file import write_json
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dp_ros.policy.backends import EXPORTED
 from dp_ros.policy.checkpoint import load_checkpoint
-from dp_ros.policy.config import SAMPLER_NAMES, SCHEDULE_NAMES
+from dp_ros.policy.config import MODES, SAMPLER_NAMES, SCHEDULE_NAMES
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.runtime import export
-from dp_ros.policy.streaming import make_controller
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     control = parser.add_argument_group(
         "the tick's settings, part of the artefact (default: the checkpoint's own)"
     )
-    control.add_argument('--mode', choices=('streaming', 'chunk'))
+    control.add_argument('--mode', choices=MODES)
     control.add_argument('--evaluations', type=int, help='network evaluations a tick, or a chunk')
     control.add_argument('--guidance', type=float, help='strength of guidance')
+    control.add_argument('--restart-sigma', type=float, help='noise on the last chunk (truncated mode)')
     control.add_argument('--sampler', choices=SAMPLER_NAMES, help='of a chunk')
     control.add_argument('--schedule', choices=SCHEDULE_NAMES, help='noise levels of a chunk')
 
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, check and say what it costs in exactness."""
     policy = load_checkpoint(args.checkpoint)
-    names = ('mode', 'evaluations', 'guidance', 'sampler', 'schedule')
+    names = ('mode', 'evaluations', 'restart_sigma', 'guidance', 'sampler', 'schedule')
     changes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     controller = make_controller(policy, control=replace(policy.config.control, **changes))
     artefact = export(controller, args.backend, args.checkpoint, args.out)

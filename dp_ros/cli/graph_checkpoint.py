@@ -13,9 +13,9 @@ from dp_ros.contract import Contract
 from dp_ros.errors import ConfigError
 from dp_ros.policy.backends import EXPORTED
 from dp_ros.policy.checkpoint import load_checkpoint, observation_tensors, save_checkpoint
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.policy import Policy
 from dp_ros.policy.runtime import export
-from dp_ros.policy.streaming import make_controller
 from dp_ros.policy.testing import calm_policy, tiny_policy
 from dp_ros.simulation.fault_site import write_site
 

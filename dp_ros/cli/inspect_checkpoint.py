@@ -33,8 +33,7 @@ def _print_checkpoint(path: Path, plot: Path | None) -> Contract:
     per_action = control.evaluations_per_action(policy.contract.timing.action_horizon)
     print_row(
         'control',
-        f'{control.mode}, {control.evaluations} evaluation(s), {per_action:.2f} for each executed action, '
-        f'start from {control.buffer_start}',
+        f'{control.text}; {per_action:.2f} for each executed action',
     )
     if choice := policy.config.provenance.get(KEY):
         first, end = choice['seeds']

@@ -31,8 +31,9 @@ from dp_ros.evaluation.replay_report import analyses_of, write_replay_report
 from dp_ros.evaluation.replay_video import write_replay_video
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.policy.checkpoint import load_checkpoint
+from dp_ros.policy.controller import Controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.policy import Policy
-from dp_ros.policy.streaming import Controller, make_controller
 from dp_ros.share import share_path
 
 SECOND_NS = 1_000_000_000

@@ -20,7 +20,7 @@ from dp_ros.evaluation.rollout import RolloutSettings, measurement, rollout, sum
 from dp_ros.evaluation.video import write_video
 from dp_ros.policy.card import add_measurement
 from dp_ros.policy.checkpoint import load_checkpoint
-from dp_ros.policy.config import BUFFER_STARTS, SAMPLER_NAMES, SCHEDULE_NAMES
+from dp_ros.policy.config import BUFFER_STARTS, MODES, SAMPLER_NAMES, SCHEDULE_NAMES
 from dp_ros.policy.runtime import BACKEND_NAMES, EAGER
 from dp_ros.simulation.robot import suite_tasks, task_names
 from dp_ros.simulation.seeds import require_split
@@ -50,14 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--threads', type=int, default=0, help='of each process (default: the library decides)'
     )
     control = parser.add_argument_group("control (default: the checkpoint's own)")
-    control.add_argument('--mode', choices=('streaming', 'chunk'))
+    control.add_argument('--mode', choices=MODES)
     control.add_argument('--evaluations', type=int, help='network evaluations a tick, or a chunk')
     control.add_argument('--buffer-start', choices=BUFFER_STARTS)
     control.add_argument('--sampler', choices=SAMPLER_NAMES, help='sampler of a full denoise')
-    control.add_argument('--execute', type=int, help='actions executed of a chunk (chunk mode)')
+    control.add_argument('--execute', type=int, help='actions executed of a chunk (chunk and truncated)')
     control.add_argument('--schedule', choices=SCHEDULE_NAMES, help='noise levels of a full denoise')
     control.add_argument('--sigma-min', type=float, help='its last noise level before 0')
     control.add_argument('--sigma-max', type=float, help='its first noise level')
+    control.add_argument('--restart-sigma', type=float, help='noise on the last chunk (truncated mode)')
     control.add_argument(
         '--guidance', type=float, help='strength of guidance: 1 follows the goal, 0 ignores it'
     )
@@ -101,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         'schedule',
         'sigma_min',
         'sigma_max',
+        'restart_sigma',
     ]
     names += ['guidance']
     changes = {k: getattr(args, k) for k in names if getattr(args, k) is not None}

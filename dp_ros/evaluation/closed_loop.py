@@ -22,7 +22,7 @@ from dp_ros.evaluation.goals import GoalChoice
 from dp_ros.evaluation.record import ChunkRecord, EpisodeRecord, FrameRecord
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
-from dp_ros.policy.streaming import Controller
+from dp_ros.policy.controller import Controller
 from dp_ros.share import share_path
 from dp_ros.simulation.joint_trajectory_controller import JointTrajectoryController
 from dp_ros.simulation.robot import EpisodeResult, SimulatedRobot

@@ -19,7 +19,7 @@ from dp_ros.evaluation.goals import GoalChoice
 from dp_ros.evaluation.record import EpisodeRecord, FrameRecord
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
-from dp_ros.policy.streaming import Controller
+from dp_ros.policy.controller import Controller
 from dp_ros.simulation.robot import SimulatedRobot
 
 

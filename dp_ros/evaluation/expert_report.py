@@ -10,8 +10,8 @@ import torch
 
 from dp_ros.model.accounting import dense_like, evaluation_operations, loads, mixture_weights
 from dp_ros.model.route_plan import RoutePlan
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.policy import Policy, build_network
-from dp_ros.policy.streaming import make_controller
 
 COLUMNS = 96
 CELL, ROW, LEFT, GAP = 4, 14, 120, 22

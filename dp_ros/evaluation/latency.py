@@ -21,9 +21,9 @@ from dp_ros.evaluation.statistics import percentiles
 from dp_ros.model.blocks import Block
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
+from dp_ros.policy.controller import Controller
 from dp_ros.policy.goal import Goal
 from dp_ros.policy.policy import Policy
-from dp_ros.policy.streaming import Controller
 
 POINT_NS = 20_000_000
 ROUND = 25
@@ -202,7 +202,7 @@ def tick_work(controller: Controller) -> dict[str, Work]:
         context = policy.encode(example['proprio'], example['images'], example['vectors'], goal_RD)
     tokens = policy.hold_tokens(example['proprio'])
     sigma = torch.ones(tokens.shape[:2], device=policy.device)
-    denoise = controller.denoiser(context, 'tick' if control.mode == 'streaming' else 'full')
+    denoise = controller.denoiser(context, controller.tick_schedule)
     with FlopCounterMode(display=False) as evaluating, torch.inference_mode():
         for _ in range(control.evaluations):
             denoise(tokens, sigma)
@@ -237,8 +237,9 @@ def _weights(policy: Policy, controller: Controller) -> tuple[int, int]:
     )
     evaluated = count(network) - encoders - count(*goal)
     if controller.plan is not None:
-        schedule = 'tick' if controller.control.mode == 'streaming' else 'full'
         evaluated -= count(*network.experts())
-        for experts, chosen in zip(network.experts(), controller.plan.chosen[schedule][0], strict=True):
+        for experts, chosen in zip(
+            network.experts(), controller.plan.chosen[controller.tick_schedule][0], strict=True
+        ):
             evaluated += sum(part.numel() for part in experts.fused(chosen))
     return encoders, evaluated

@@ -24,9 +24,10 @@ from dp_ros.observation.observation import Observation
 from dp_ros.policy.backends import EXPORTED
 from dp_ros.policy.checkpoint import load_checkpoint, observation_tensors, save_checkpoint
 from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.controller import Controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.policy import Policy, build_network
 from dp_ros.policy.runtime import EAGER, export, use_backend
-from dp_ros.policy.streaming import Controller, make_controller
 
 
 def random_policy(like: Policy, cameras: int, size: tuple[int, int], **sizes: Any) -> Policy:

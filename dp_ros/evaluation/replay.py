@@ -26,9 +26,10 @@ from dp_ros.observation.command_stream import CommandStream
 from dp_ros.observation.intake import Intake, Source
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation import Observation
+from dp_ros.policy.controller import Controller
 from dp_ros.policy.goal import Goal
+from dp_ros.policy.sampling import ChunkPolicy
 from dp_ros.policy.session import PolicySession
-from dp_ros.policy.streaming import ChunkPolicy, Controller
 
 MOST_FRAMES = 1500
 LEAST_FRAME_NS = 80_000_000

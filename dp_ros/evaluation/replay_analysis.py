@@ -112,7 +112,7 @@ def analyse(record: ReplayRecord, nearest: NearestDemonstration | None = None) -
         nearest: the third baseline, where there is a store.
     """
     ticks = Ticks.of(record)
-    name = 'streaming' if record.mode == 'streaming' else 'chunk by chunk'
+    name = {'chunk': 'chunk by chunk', 'truncated': 'truncated start'}.get(record.mode, record.mode)
     candidates: list[tuple[str, str, Floats]] = [(name, POLICY, ticks.chunk)]
     full = _full(record)
     if full is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from dp_ros.evaluation.replay_record import Curves, Floats, ReplayRecord, ReplayTick
 from dp_ros.evaluation.replay_witness import WitnessBuffer
 from dp_ros.observation.command_stream import CommandStream
-from dp_ros.policy.streaming import Controller
+from dp_ros.policy.controller import Controller
 
 NO_PICTURE = 'no new picture from a camera'
 

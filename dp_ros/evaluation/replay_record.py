@@ -88,7 +88,7 @@ class ReplayRecord:
         tick_ns: between two ticks.
         scale: (A,) float64, the spread of the demonstrations' actions (the checkpoint's normaliser): an error divided
             by it is an error in standard deviations.
-        mode: 'streaming' or 'chunk'.
+        mode: 'streaming', 'chunk' or 'truncated'.
         ticks: in the order in which they were made.
         stale: observations that were due and refused, by reason; each moment counts once.
         skipped: ticks that should have been and were not, by reason.

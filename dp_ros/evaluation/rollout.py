@@ -25,9 +25,10 @@ from dp_ros.evaluation.statistics import percentiles, wilson_interval
 from dp_ros.policy.card import Measurement
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import ControlConfig
+from dp_ros.policy.controller import Controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.policy import Policy
 from dp_ros.policy.runtime import EAGER, use_backend
-from dp_ros.policy.streaming import Controller, make_controller
 from dp_ros.simulation.disturbance import disturbable
 from dp_ros.simulation.robot import SimulatedRobot, make_task, suite_tasks
 from dp_ros.simulation.seeds import split_of

@@ -72,6 +72,16 @@ class PolicyParams(LifecycleParams):
     )
     threads: int = param(0, 'CPU threads of a tick; 0 leaves them to the library.', 0, 1024)
     seed: int = param(0, 'Seed of the noise; every ~/reset after the first takes the next one.', 0, 2**31 - 1)
+    mode: str = param(
+        '',
+        "How chunks are made: 'streaming', 'truncated' or 'chunk'; empty takes the setting of the checkpoint.",
+    )
+    restart_sigma: float = param(
+        0.0,
+        'Noise on what is left of the last chunk (truncated); 0 takes the setting of the checkpoint.',
+        0.0,
+        1000.0,
+    )
     evaluations_per_tick: int = param(
         0, 'Network evaluations a tick; 0 takes the setting of the checkpoint.', 0, 1000
     )

@@ -40,10 +40,10 @@ from dp_ros.observation.observation_buffer import ObservationBuffer
 from dp_ros.observation.observation_file import save_observation
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.goal import Goal
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.policy import Policy
 from dp_ros.policy.runtime import use_backend
 from dp_ros.policy.session import PolicySession, Tick
-from dp_ros.policy.streaming import make_controller
 
 _TYPES = {
     'geometry_msgs/msg/PoseStamped': PoseStamped,
@@ -77,7 +77,8 @@ class PolicyNode(ManagedNode[PolicyParams]):
         binding = load_binding(params.binding)
         policy = load_checkpoint(checkpoint_path(params.checkpoint), params.device)
         intake = Intake(policy.contract, binding, self._buffer(policy))
-        self._session = PolicySession(self._controller(policy), intake.buffer, params.seed)
+        controller = self._controller(policy)
+        self._session = PolicySession(controller, intake.buffer, params.seed)
         self._trouble = 'no observation yet'
         self._message_trouble = ''
         self._goal_trouble = ''
@@ -115,7 +116,7 @@ class PolicyNode(ManagedNode[PolicyParams]):
             )
         self.get_logger().info(
             f'policy {policy.contract.name!r} ({policy.contract.hash[:8]}) on {params.device}, '
-            f'backend {self._backend}, fits binding {binding.name!r}'
+            f'backend {self._backend}, fits binding {binding.name!r}: {controller.control.text}'
         )
 
     def activate(self) -> None:
@@ -143,6 +144,10 @@ class PolicyNode(ManagedNode[PolicyParams]):
 
     def _controller(self, policy: Policy) -> Any:
         control = policy.config.control
+        if self.params.mode:
+            control = replace(control, mode=self.params.mode)
+        if self.params.restart_sigma:
+            control = replace(control, restart_sigma=self.params.restart_sigma)
         if self.params.evaluations_per_tick:
             control = replace(control, evaluations=self.params.evaluations_per_tick)
         if self.params.guidance >= 0:

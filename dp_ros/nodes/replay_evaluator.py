@@ -35,7 +35,7 @@ from dp_ros.nodes.process import run
 from dp_ros.nodes.replay_inbox import ReplayInbox
 from dp_ros.nodes.site import checkpoint_path, load_binding
 from dp_ros.policy.checkpoint import load_checkpoint
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.modes import make_controller
 
 RECORD = 'replay.npz'
 _ROSBAG2 = 'rosbag2_player'

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from dp_ros.errors import ConfigError
 from dp_ros.model.network import NetworkConfig
 
+MODES = ('streaming', 'chunk', 'truncated')
 BUFFER_STARTS = ('hold', 'denoise', 'noise')
 SCHEDULE_NAMES = ('exponential', 'karras')
 SAMPLER_NAMES = ('ddim', 'euler', 'heun', 'dpmpp_2m')
@@ -38,7 +39,8 @@ class ControlConfig:
     """How the policy turns observations into chunks unless the caller says otherwise.
 
     Attributes:
-        mode: 'streaming' (rolling buffer) or 'chunk' (a fresh chunk from noise each time).
+        mode: 'streaming' (rolling buffer), 'chunk' (a fresh chunk from noise each time) or 'truncated' (each tick
+            noises what is left of the last chunk and denoises it anew).
         evaluations: network evaluations per tick (streaming) or per chunk.
         buffer_start: how an epoch's buffer starts: 'hold' the measured pose, a full 'denoise', or pure 'noise'
             (measured to fail; kept for comparison).
@@ -47,6 +49,8 @@ class ControlConfig:
         sigma_min, sigma_max: its last noise level before 0 and its first one, within the range of training; 0 takes
             that range's end.
         execute: actions executed of each chunk before the next; 0 means the contract's action horizon.
+        restart_sigma: truncated: noise on what is left of the last chunk, in standardised units. Less keeps to the plan
+            more, more follows the observation more.
         guidance: lambda of classifier-free guidance: 1 follows the goal at the cost of one branch, 0 ignores it at the
             same cost, anything else computes both; only for policies trained with goal dropout.
         goal_free: without a goal the policy runs unconditionally instead of waiting for one.
@@ -60,12 +64,13 @@ class ControlConfig:
     sigma_min: float = 0.0
     sigma_max: float = 0.0
     execute: int = 0
+    restart_sigma: float = 1.0
     guidance: float = 1.0
     goal_free: bool = False
 
     def __post_init__(self) -> None:
         for key, legal in (
-            ('mode', ('streaming', 'chunk')),
+            ('mode', MODES),
             ('buffer_start', BUFFER_STARTS),
             ('sampler', SAMPLER_NAMES),
             ('schedule', SCHEDULE_NAMES),
@@ -79,15 +84,27 @@ class ControlConfig:
         for key in ('sigma_min', 'sigma_max'):
             if not 0.0 <= getattr(self, key) < float('inf'):
                 raise ConfigError(f'control.{key} must be finite and at least 0, got {getattr(self, key)}')
+        if not 0.0 < self.restart_sigma < float('inf'):
+            raise ConfigError(f'control.restart_sigma must be finite and above 0, got {self.restart_sigma}')
         if not 0.0 <= self.guidance < float('inf'):
             raise ConfigError(f'control.guidance must be finite and at least 0, got {self.guidance}')
+
+    @property
+    def text(self) -> str:
+        """Mode, evaluations, and what a tick starts from."""
+        start = {
+            'streaming': f'start from {self.buffer_start}',
+            'chunk': 'start from noise',
+            'truncated': f'from the last chunk with noise of {self.restart_sigma:g}',
+        }[self.mode]
+        return f'{self.mode}, {self.evaluations} evaluation(s), {start}'
 
     def evaluations_per_action(self, action_horizon: int) -> float:
         """Network evaluations for each executed action of a policy with this Ta; the start of an epoch is not counted.
 
         Heun's method evaluates twice a step but for the last one; guidance other than 0 and 1 evaluates two branches.
         """
-        heun = self.mode == 'chunk' and self.sampler == 'heun'
+        heun = self.mode != 'streaming' and self.sampler == 'heun'
         calls = 2 * self.evaluations - 1 if heun else self.evaluations
         branches = 1 if self.guidance in (0.0, 1.0) else 2
         return calls * branches / (self.execute or action_horizon)

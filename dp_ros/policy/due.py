@@ -56,7 +56,7 @@ def checkpoint_tick_ns(directory: Path) -> int:
     """
     contract, control = _read(directory)
     try:
-        execute = int(control['execute']) if control['mode'] == 'chunk' else 0
+        execute = int(control['execute']) if control['mode'] != 'streaming' else 0
     except (ValueError, KeyError) as error:
         raise CheckpointError(f'{directory}/config.json: cannot be read: {error}') from error
     return (execute or contract.timing.action_horizon) * contract.timing.period_ns

@@ -17,9 +17,9 @@ from dp_ros.errors import BackendError
 from dp_ros.policy.artefact import Artefact, artefact_folder, read_artefact, write_artefact
 from dp_ros.policy.backends import BACKENDS, EXPORTED, Backend, Runtime
 from dp_ros.policy.checkpoint import golden_goals, golden_past, read_golden
+from dp_ros.policy.controller import Controller
 from dp_ros.policy.policy import Policy
-from dp_ros.policy.streaming import Controller
-from dp_ros.policy.tick_graph import StreamGraph, TickGraph
+from dp_ros.policy.tick_graph import ChunkGraph, StreamGraph, TickGraph
 
 EAGER, AUTO = 'eager', 'auto'
 BACKEND_NAMES = (EAGER, AUTO, *BACKENDS)
@@ -109,7 +109,8 @@ def golden_inputs(graph: TickGraph, checkpoint: Path) -> list[dict[str, Tensor]]
             'fresh': policy.levels.sigma_max * noise_TP[: graph.pop],
         }
     else:
-        base['start'] = policy.levels.sigma_max * noise_TP
+        assert isinstance(graph, ChunkGraph)
+        base['start'] = graph.sigmas[0] * noise_TP
     samples = [base]
     if 'goal' in graph.shapes:
         goal_KD = golden_goals(policy, golden)

@@ -18,9 +18,9 @@ from dp_ros.action.chunk import ActionChunk
 from dp_ros.contract import Contract
 from dp_ros.observation.observation import Observation
 from dp_ros.observation.observation_buffer import ObservationBuffer
+from dp_ros.policy.controller import Controller
 from dp_ros.policy.due import DueRule
 from dp_ros.policy.goal import Goal
-from dp_ros.policy.streaming import Controller
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ Inputs, in this order (without a batch axis; O observation steps, R rows of goal
     past (K, P), past_valid (K,)            what was commanded before, for a policy with past tokens; the second bool
     goal (R, D)                             encoded goals, for a policy that takes goals
     x (T, P), fresh (T / L, P)              streaming: the buffer, and the noise to append
-    start (T, P)                            chunks: the noise to begin with
+    start (T, P)                            chunks: the noise, or the plan with noise on it, to begin with
 
 Outputs: ``clean`` (T, P), and for streaming ``next`` (T, P), the buffer of the next tick.
 """
@@ -78,7 +78,12 @@ class TickGraph(nn.Module, ABC):
         """What, besides the weights, an artefact of this graph depends on; plain data for JSON."""
         control = asdict(self.control)
         names = ['mode', 'evaluations', 'guidance']
-        names += ['sampler', 'schedule', 'sigma_min', 'sigma_max'] if self.control.mode == 'chunk' else []
+        sampled = ['sampler', 'schedule', 'sigma_min']
+        names += {
+            'streaming': [],
+            'chunk': [*sampled, 'sigma_max'],
+            'truncated': [*sampled, 'restart_sigma'],
+        }[self.control.mode]
         return {'layout': LAYOUT, **{name: control[name] for name in names}}
 
     def example(self, seed: int = 0) -> dict[str, Tensor]:
@@ -182,19 +187,26 @@ class StreamGraph(TickGraph):
 
 
 class ChunkGraph(TickGraph):
-    """A fresh chunk from noise, all evaluations of the sampler unrolled.
+    """A chunk from noise, or from a plan with noise on it, all evaluations of the sampler unrolled.
 
     Args:
         sigmas: (S + 1,) of the sampler, ending in 0.
         sigma_ET: noise levels of its evaluations, of which there may be more than steps.
+        schedule: their name in the plan.
     """
 
     outputs = ('clean',)
 
     def __init__(
-        self, policy: Policy, control: ControlConfig, plan: RoutePlan | None, sigmas: Tensor, sigma_ET: Tensor
+        self,
+        policy: Policy,
+        control: ControlConfig,
+        plan: RoutePlan | None,
+        sigmas: Tensor,
+        sigma_ET: Tensor,
+        schedule: str = 'full',
     ):
-        super().__init__(policy, control, plan, sigma_ET, 'full')
+        super().__init__(policy, control, plan, sigma_ET, schedule)
         self.sigmas: list[float] = sigmas.tolist()
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:

@@ -36,7 +36,7 @@ def model_card(experiment: Experiment, policy: Policy, facts: dict[str, str]) ->
 | cameras | {cameras} |
 {seen}| To / Tp / Ta / period | {horizons} / {timing.period_ns / 1e6:g} ms |
 | parameters | {parameters:,} |
-| control | {control.mode}, {control.evaluations} evaluation(s), start from {control.buffer_start} |
+| control | {control.text} |
 | network evaluations an executed action | {per_action:.2f} |
 
 ## Training

@@ -195,3 +195,23 @@ def test_chunks_start_at_the_exposure_of_a_camera_that_stamps_late(own_graph, co
     stamps = [decode_chunk(message).stamp_ns for message in previews]
     # Pictures are stamped each 40 ms from 1.02 s on; their exposures are 20 ms earlier.
     assert {(stamp - 1000 * MS) % (40 * MS) for stamp in stamps} == {0}
+
+
+def test_another_mode_than_the_checkpoints_is_a_parameter(own_graph, contract, checkpoint):
+    robot = FakeRobot(own_graph, contract)
+    previews = own_graph.listen(JointTrajectory, '/policy_node/preview')
+    start(own_graph, checkpoint, mode='truncated', restart_sigma=0.7)
+    own_graph.active('policy_node')
+    robot.images = True
+    robot.step_until(lambda: len(previews) >= 3, 20.0, 'previews')
+    log = own_graph.fleet.tail('policy_node')
+    assert 'truncated, 1 evaluation(s), from the last chunk with noise of 0.7' in log
+
+
+def test_an_unknown_mode_ends_the_process_with_the_legal_ones(own_graph, checkpoint):
+    process = start(own_graph, checkpoint, mode='streming')
+    own_graph.until(lambda: process.poll() is not None, 40.0, 'the end')
+    assert process.returncode == 1
+    assert "control.mode must be one of ('streaming', 'chunk', 'truncated')" in own_graph.fleet.tail(
+        'policy_node'
+    )

@@ -17,7 +17,7 @@ from trajectory_msgs.msg import JointTrajectory
 from dp_ros.evaluation.closed_loop import run_episode
 from dp_ros.messages.stamps import header_ns
 from dp_ros.policy.checkpoint import load_checkpoint
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.simulation.robot import make_task
 
 pytestmark = pytest.mark.sim

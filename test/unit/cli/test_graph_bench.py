@@ -20,8 +20,8 @@ from dp_ros.contract.compare import require_match
 from dp_ros.errors import ConfigError
 from dp_ros.policy.backends import BACKENDS
 from dp_ros.policy.checkpoint import load_checkpoint
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.runtime import use_backend
-from dp_ros.policy.streaming import make_controller
 from dp_ros.policy.testing import tiny_policy
 from dp_ros.share import share_path
 

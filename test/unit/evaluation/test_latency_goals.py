@@ -10,7 +10,7 @@ import pytest
 from dp_ros.contract import Contract
 from dp_ros.evaluation.latency import measure_ticks, tick_work
 from dp_ros.policy.config import ControlConfig
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.testing import tiny_policy
 from dp_ros.share import share_path
 

@@ -18,8 +18,8 @@ from dp_ros.evaluation.replay_assembly import NO_PICTURE
 from dp_ros.observation.intake import Intake
 from dp_ros.observation.observation_buffer import ObservationBuffer
 from dp_ros.policy.config import ControlConfig
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.session import PolicySession
-from dp_ros.policy.streaming import make_controller
 from dp_ros.policy.testing import tiny_policy
 
 CONTRACT, BINDING = example_contract(), example_binding()

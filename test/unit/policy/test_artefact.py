@@ -14,7 +14,7 @@ from dp_ros.errors import BackendError
 from dp_ros.policy.artefact import MANIFEST, artefact_folder, read_artefact, write_artefact
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import ControlConfig
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.testing import tiny_checkpoint
 
 CONTRACT = Contract.from_json(Path(__file__).parents[3] / 'config' / 'contracts' / 'aloha_transfer_cube.json')

@@ -12,7 +12,7 @@ from dp_ros.contract import Contract
 from dp_ros.errors import CheckpointError
 from dp_ros.policy.config import ControlConfig
 from dp_ros.policy.due import checkpoint_needs_goal, checkpoint_tick_ns
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.testing import tiny_checkpoint, tiny_policy
 from dp_ros.share import share_path
 

@@ -18,7 +18,7 @@ from dp_ros.policy import goal as goal_module
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import ControlConfig, PolicyConfig
 from dp_ros.policy.goal import Goal, Instructions
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.testing import tiny_checkpoint, tiny_policy
 from dp_ros.share import share_path
 

@@ -17,8 +17,8 @@ from dp_ros.observation.observation import Observation
 from dp_ros.policy.checkpoint import load_checkpoint, observation_tensors, save_checkpoint
 from dp_ros.policy.commanded_past import CommandedPast
 from dp_ros.policy.config import ControlConfig, DiffusionConfig
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.policy import past_tokens
-from dp_ros.policy.streaming import make_controller
 from dp_ros.policy.testing import tiny_policy
 
 PERIOD = 40_000_000
@@ -33,6 +33,7 @@ CONTROLS = [
     ControlConfig(),
     ControlConfig(buffer_start='denoise', evaluations=2),
     ControlConfig(mode='chunk', evaluations=2, execute=5),
+    ControlConfig(mode='truncated'),
 ]
 
 

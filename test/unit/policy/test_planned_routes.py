@@ -13,7 +13,7 @@ from dp_ros.contract import Contract
 from dp_ros.observation.observation import Observation
 from dp_ros.policy.checkpoint import load_checkpoint, save_checkpoint
 from dp_ros.policy.config import SAMPLER_NAMES, ControlConfig
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.testing import tiny_policy
 
 CONTRACT = Contract.from_json(Path(__file__).parents[3] / 'config' / 'contracts' / 'aloha_transfer_cube.json')

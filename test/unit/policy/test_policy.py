@@ -15,9 +15,11 @@ from dp_ros.contract import Contract
 from dp_ros.errors import ConfigError, ContractError
 from dp_ros.observation.observation import Observation
 from dp_ros.policy.config import PolicyConfig
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.normalizer import Normalizer
 from dp_ros.policy.policy import fold, unfold
-from dp_ros.policy.streaming import ChunkPolicy, StreamingPolicy, make_controller
+from dp_ros.policy.sampling import ChunkPolicy, TruncatedPolicy
+from dp_ros.policy.streaming import StreamingPolicy
 from dp_ros.policy.testing import tiny_policy
 
 CONTRACT = Contract.from_json(Path(__file__).parents[3] / 'config' / 'contracts' / 'aloha_transfer_cube.json')
@@ -55,7 +57,7 @@ def test_normaliser_standardises_and_has_a_floor():
     torch.testing.assert_close(normalizer.decode(encoded), values, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize('make', [StreamingPolicy, ChunkPolicy])
+@pytest.mark.parametrize('make', [StreamingPolicy, ChunkPolicy, TruncatedPolicy])
 def test_same_seed_same_chunk(policy, make):
     first, second = make(policy, seed=3), make(policy, seed=3)
     for _ in range(3):

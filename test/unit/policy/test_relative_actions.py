@@ -16,7 +16,8 @@ from dp_ros.diffusion.rolling_buffer import RollingBuffer
 from dp_ros.observation.observation import Observation
 from dp_ros.policy.checkpoint import load_checkpoint, observation_tensors, save_checkpoint
 from dp_ros.policy.normalizer import Normalizer
-from dp_ros.policy.streaming import ChunkPolicy, StreamingPolicy
+from dp_ros.policy.sampling import ChunkPolicy
+from dp_ros.policy.streaming import StreamingPolicy
 from dp_ros.policy.testing import tiny_policy
 
 CONTRACT = Contract.from_json(Path(__file__).parents[3] / 'config' / 'contracts' / 'aloha_transfer_cube.json')

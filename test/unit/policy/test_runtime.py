@@ -23,8 +23,8 @@ from dp_ros.policy.backends.cuda_graphs import in_bfloat16
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import SAMPLER_NAMES, ControlConfig
 from dp_ros.policy.goal import Goal
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.runtime import BACKEND_NAMES, export, largest_error, use_backend
-from dp_ros.policy.streaming import make_controller
 from dp_ros.policy.testing import tiny_checkpoint
 
 CONTRACT = Contract(

@@ -13,7 +13,7 @@ from dp_ros.errors import CheckpointError, ConfigError
 from dp_ros.observation.observation import Observation
 from dp_ros.policy.checkpoint import load_checkpoint, replace_config
 from dp_ros.policy.config import ControlConfig
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.testing import tiny_checkpoint, tiny_policy
 
 CONTRACT = Contract(

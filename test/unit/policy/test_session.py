@@ -12,8 +12,8 @@ from dp_ros.contract import Contract
 from dp_ros.errors import StaleObservationError
 from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.session import PolicySession
-from dp_ros.policy.streaming import make_controller
 from dp_ros.policy.testing import tiny_policy
 from dp_ros.share import share_path
 

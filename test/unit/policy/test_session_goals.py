@@ -16,8 +16,8 @@ from dp_ros.observation.limits import ObservationLimits
 from dp_ros.observation.observation_buffer import ObservationBuffer
 from dp_ros.policy.config import ControlConfig
 from dp_ros.policy.goal import Goal
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.session import PolicySession
-from dp_ros.policy.streaming import make_controller
 from dp_ros.policy.testing import tiny_policy
 from dp_ros.share import share_path
 

@@ -14,7 +14,7 @@ from dp_ros.observation.observation import Observation
 from dp_ros.policy.backends import Runtime
 from dp_ros.policy.config import SAMPLER_NAMES, ControlConfig, DiffusionConfig
 from dp_ros.policy.goal import Goal
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.testing import tiny_policy
 
 PERIOD = 40_000_000
@@ -46,6 +46,11 @@ CASES = {
         f'chunk by {s}': (PLAIN, {}, ControlConfig(mode='chunk', evaluations=3, sampler=s))
         for s in SAMPLER_NAMES
     },
+    'truncated, guided, with experts': (
+        RICH,
+        {'experts': 3},
+        ControlConfig(mode='truncated', evaluations=2, guidance=2.0, restart_sigma=0.7),
+    ),
     'guided chunk with experts': (
         RICH,
         {'experts': 3},

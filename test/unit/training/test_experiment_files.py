@@ -15,7 +15,7 @@ from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.observation.observation import Observation
 from dp_ros.policy.checkpoint import load_checkpoint, save_checkpoint
 from dp_ros.policy.goal import Goal
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.training.data import golden_observation
 from dp_ros.training.experiment import Experiment
 from dp_ros.training.loop import train

@@ -18,7 +18,7 @@ from dp_ros.data.episode import Episode
 from dp_ros.data.episode_store import EpisodeStore
 from dp_ros.errors import CheckpointError, ConfigError
 from dp_ros.observation.observation import Observation
-from dp_ros.policy.streaming import make_controller
+from dp_ros.policy.modes import make_controller
 from dp_ros.training.experiment import Experiment, HorizonConfig
 from dp_ros.training.loop import train
 

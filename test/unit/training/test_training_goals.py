@@ -18,8 +18,8 @@ from dp_ros.errors import ConfigError
 from dp_ros.observation.observation import Observation
 from dp_ros.policy.checkpoint import load_checkpoint, save_checkpoint
 from dp_ros.policy.goal import Goal
+from dp_ros.policy.modes import make_controller
 from dp_ros.policy.policy import build_network
-from dp_ros.policy.streaming import make_controller
 from dp_ros.training.data import golden_observation, load_data
 from dp_ros.training.experiment import Experiment
 from dp_ros.training.loop import train
