@@ -180,7 +180,7 @@ def test_inspect_says_what_a_policy_remembers_and_how_its_control_was_chosen(tmp
     replace_config(path, replace(config, provenance={'control_choice': choice}))
     assert main(['inspect', str(path)]) == 0
     text = capsys.readouterr().out
-    assert '1 evaluation(s), 0.25 for each executed action' in text
+    assert 'streaming, 1 evaluation(s), start from hold; 0.25 for each executed action' in text
     assert 'chosen among 2 on validation seeds 10000 to 10049' in text
     assert '8 actions that it commanded itself' in text
 
