@@ -22,6 +22,7 @@ ARGUMENTS = (
     ('checkpoint', 'aloha_transfer_cube', 'Directory of a checkpoint, or the name of a shipped one.'),
     ('binding', 'aloha_sim', 'YAML file that says which topic carries what, or the name of a shipped one.'),
     ('device', 'cpu', "Torch device of the policy, such as 'cuda:0'."),
+    ('mode', '', 'How chunks are made: streaming, truncated or chunk; empty: as the checkpoint says.'),
     ('instruction', '', 'What to do, in words, for a policy that takes instructions.'),
     ('namespace', '', 'Namespace of both nodes.'),
     ('dry_run', 'true', 'true: do everything but command the controllers.'),
@@ -66,6 +67,7 @@ def generate_launch_description() -> LaunchDescription:
         'policy_node',
         {
             'device': _typed('device', str),
+            'mode': _typed('mode', str),
             'instruction': _typed('instruction', str),
             'engaged_topic': _typed('engaged_topic', str),
             'frozen_camera_s': _typed('frozen_camera_s', float),

@@ -22,6 +22,7 @@ ARGUMENTS = (
     ('checkpoint', 'aloha_transfer_cube', 'Directory of a checkpoint, or the name of a shipped one.'),
     ('binding', 'aloha_sim', 'YAML file that says which topic carries what, or the name of a shipped one.'),
     ('device', 'cpu', "Torch device of the policy, such as 'cuda:0'."),
+    ('mode', '', 'How chunks are made: streaming, truncated or chunk; empty: as the checkpoint says.'),
     ('instruction', '', 'What to do, in words, for a policy that takes instructions.'),
     ('namespace', '', 'Namespace of all nodes.'),
     ('dry_run', 'false', 'true: do everything but command the controllers.'),
@@ -41,8 +42,8 @@ SIMULATED = {
     'clock_timeout_s': '10.0',
 }
 PASSED_ON = (
-    'checkpoint', 'binding', 'device', 'instruction', 'namespace', 'dry_run', 'deadman_timeout_s', 'publisher_conflict',
-    'log_level',
+    'checkpoint', 'binding', 'device', 'mode', 'instruction', 'namespace', 'dry_run', 'deadman_timeout_s',
+    'publisher_conflict', 'log_level',
 )  # fmt: skip
 
 
