@@ -121,12 +121,12 @@ def test_how_fast_a_plan_is_given_up(policy, restart, monkeypatch):
         controller = make_controller(policy, seed, control)
         seen = torch.tensor(0.0)
         tokens = [
-            policy.to_tokens(torch.from_numpy(controller.tick(observation()).positions), torch.zeros(2))
+            policy.to_tokens(torch.tensor(controller.tick(observation()).positions), torch.zeros(2))
         ]
         seen = torch.tensor(3.0)  # the object has moved
         for _ in range(2):
             chunk = controller.tick(observation())
-            tokens.append(policy.to_tokens(torch.from_numpy(chunk.positions), torch.zeros(2)))
+            tokens.append(policy.to_tokens(torch.tensor(chunk.positions), torch.zeros(2)))
         plans.append(torch.stack(tokens).mean(dim=(1, 2)))
     old, after_one, after_two = torch.stack(plans).mean(dim=0).tolist()
     keep = spread**2 / (spread**2 + restart**2)
