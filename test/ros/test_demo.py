@@ -57,7 +57,8 @@ def test_it_runs_reports_and_leaves_nothing_behind(tmp_path):
     (episode,) = record.episodes
     assert (episode.seed, episode.steps, len(episode.times_ns)) == (5, 300, 300)
     assert episode.chunks[0].stamp_ns == episode.times_ns[0]
-    assert len(episode.chunks) == 38
+    seen = [chunk.stamp_ns for chunk in episode.chunks], episode.states, episode.counters
+    assert len(episode.chunks) == 38, seen
     assert len(episode.frames) > 50
     assert {text.split(':')[0] for _, text in episode.states} >= {'SYNC', 'RUN'}
     assert record.counters['sim_node.late_starts'] == 0
