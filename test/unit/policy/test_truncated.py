@@ -120,9 +120,7 @@ def test_how_fast_a_plan_is_given_up(policy, restart, monkeypatch):
     for seed in range(400):
         controller = make_controller(policy, seed, control)
         seen = torch.tensor(0.0)
-        tokens = [
-            policy.to_tokens(torch.tensor(controller.tick(observation()).positions), torch.zeros(2))
-        ]
+        tokens = [policy.to_tokens(torch.tensor(controller.tick(observation()).positions), torch.zeros(2))]
         seen = torch.tensor(3.0)  # the object has moved
         for _ in range(2):
             chunk = controller.tick(observation())
