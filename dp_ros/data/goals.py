@@ -50,7 +50,6 @@ class EpisodeGoals:
 
     Attributes:
         texts: every instruction that is left, once.
-        spoken: (E,) bool, episodes that keep an instruction.
 
     Raises:
         StoreError: the contract takes instructions alone, and no episode has one.
@@ -68,7 +67,6 @@ class EpisodeGoals:
             raise StoreError('the policy takes instructions, and no episode has one (metadata instruction)')
         number = {text: i for i, text in enumerate(self.texts)}
         tasks = {texts: i for i, texts in enumerate(dict.fromkeys(spoken)) if texts}
-        self.spoken = np.array([bool(texts) for texts in spoken])
         self._texts = [torch.tensor([number[text] for text in texts]) for texts in spoken]
         self._task = torch.tensor([tasks.get(texts, -1) for texts in spoken])
         self._pictures = []
@@ -76,6 +74,12 @@ class EpisodeGoals:
             camera = contract.cameras[0].name
             # Views into the store's files: a picture costs memory only where it is drawn.
             self._pictures = [e.images[camera][e.image_index[camera][-1, -1]] for e in episodes]
+
+    @property
+    def spoken(self) -> np.ndarray:
+        """(E,) bool, episodes that keep an instruction."""
+        found: np.ndarray = self._task.numpy() >= 0
+        return found
 
     def draw(
         self, episode_B: np.ndarray, generator: torch.Generator, image_share: float, dropout: float

@@ -228,17 +228,23 @@ class Controller(ABC):
     def _full_steps(self) -> int:
         """Evaluations of a full denoise."""
 
-    def _sample(self, denoise: Denoise, start_BTP: Tensor) -> Tensor:
-        sigmas = self.sampled.table(self._full_steps(), self.control.schedule).to(start_BTP.device)
-        return SAMPLERS[self.control.sampler](denoise, start_BTP, sigmas)
+    def _full_sigmas(self) -> Tensor:
+        return self.sampled.table(self._full_steps(), self.control.schedule)
+
+    def _sample(self, denoise: Denoise, start_BTP: Tensor, sigmas: Tensor | None = None) -> Tensor:
+        """By the control's sampler, along the levels of a full denoise unless others are given."""
+        sigmas = self._full_sigmas() if sigmas is None else sigmas
+        return SAMPLERS[self.control.sampler](denoise, start_BTP, sigmas.to(start_BTP.device))
 
     def _full_denoise(self, context: Context) -> Tensor:
         return self._sample(self.denoiser(context, 'full'), self._pure_noise())
 
     def _pure_noise(self) -> Tensor:
+        return (self.sampled.sigma_max * self._unit_noise()).to(self.policy.device)
+
+    def _unit_noise(self) -> Tensor:
         network = self.policy.network
-        noise_BTP = torch.randn(1, network.num_tokens, network.token_dim, generator=self._generator)
-        return (self.sampled.sigma_max * noise_BTP).to(self.policy.device)
+        return torch.randn(1, network.num_tokens, network.token_dim, generator=self._generator)
 
 
 def sampled_levels(trained: NoiseLevels, control: ControlConfig) -> NoiseLevels:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from dp_ros.diffusion.denoiser import Denoise
-from dp_ros.diffusion.samplers import SAMPLERS
 from dp_ros.errors import ConfigError
 from dp_ros.model.network import Context
 from dp_ros.observation.observation import Observation
@@ -51,8 +50,8 @@ class ChunkPolicy(Controller):
 
     def graph(self) -> TickGraph:
         """A full denoise, from the observation on."""
-        sigmas = self.sampled.table(self._full_steps(), self.control.schedule)
-        return ChunkGraph(self.policy, self.control, self.plan, sigmas, self._schedules()['full'])
+        schedules = self._schedules()
+        return ChunkGraph(self.policy, self.control, self.plan, self._full_sigmas(), schedules['full'])
 
     def _run(self, runtime: Runtime, inputs: dict[str, Tensor], observation: Observation) -> Tensor:
         (tokens_TP,) = runtime.run({**inputs, 'start': self._pure_noise()[0]})
@@ -76,19 +75,21 @@ class TruncatedPolicy(Controller):
 
     def __init__(self, policy: Policy, seed: int = 0, control: ControlConfig | None = None):
         control = replace(control or policy.config.control, mode='truncated')
-        low, high = control.sigma_min or policy.levels.sigma_min, policy.levels.sigma_max
+        full = sampled_levels(policy.levels, control)
+        low, high = full.sigma_min, policy.levels.sigma_max
         if not low < control.restart_sigma <= high:
             raise ConfigError(
                 f'control.restart_sigma must lie within the trained range {low:g} to {high:g}, '
                 f'got {control.restart_sigma:g}'
             )
-        self._restart = sampled_levels(policy.levels, replace(control, sigma_max=control.restart_sigma))
+        restart = replace(full, sigma_max=control.restart_sigma)
+        self._restart_sigmas = restart.table(control.evaluations, control.schedule)
         super().__init__(policy, control, seed)
 
     def graph(self) -> TickGraph:
         """A tick from the noised plan on; the start of an epoch stays eager."""
-        sigmas = self._restart.table(self.control.evaluations, self.control.schedule)
-        return ChunkGraph(self.policy, self.control, self.plan, sigmas, self._schedules()['tick'], 'tick')
+        sigmas, schedules = self._restart_sigmas, self._schedules()
+        return ChunkGraph(self.policy, self.control, self.plan, sigmas, schedules['tick'], 'tick')
 
     def _denoise(self, context: Context, observation: Observation) -> Tensor:
         start_BTP = self._noised_plan(observation)
@@ -104,8 +105,7 @@ class TruncatedPolicy(Controller):
         return tokens_TP[None]
 
     def _resample(self, denoise: Denoise, start_BTP: Tensor) -> Tensor:
-        sigmas = self._restart.table(self.control.evaluations, self.control.schedule).to(start_BTP.device)
-        return SAMPLERS[self.control.sampler](denoise, start_BTP, sigmas)
+        return self._sample(denoise, start_BTP, self._restart_sigmas)
 
     def _schedules(self) -> dict[str, Tensor]:
         return {'tick': self._written_down(self._resample), **super()._schedules()}
@@ -115,7 +115,7 @@ class TruncatedPolicy(Controller):
 
     def _noised_plan(self, observation: Observation) -> Tensor | None:
         """What the last chunk says from now on, its end held, with noise; None where there is nothing left of it."""
-        last, network = self.chunk, self.policy.network
+        last = self.chunk
         if last is None:
             return None
         # To the nearest row: half a period is little beside the noise.
@@ -125,5 +125,4 @@ class TruncatedPolicy(Controller):
         rows = np.minimum(np.arange(len(last.positions)) + passed, len(last.positions) - 1)
         left_BTA = torch.from_numpy(last.positions[rows])[None]
         plan_BTP = self.policy.to_tokens(left_BTA, self._origin(observation))
-        noise_BTP = torch.randn(1, network.num_tokens, network.token_dim, generator=self._generator)
-        return (plan_BTP + self._restart.sigma_max * noise_BTP).to(self.policy.device)
+        return (plan_BTP + self.control.restart_sigma * self._unit_noise()).to(self.policy.device)
