@@ -42,6 +42,7 @@ class Side:
                 'nodes.outputs', 'nodes.params', 'nodes.site', 'contract', 'share',
             )
         }  # fmt: skip
+        self._read = self._reader()
         sys.path.remove(str(root))
         assert Path(self._room['share'].__file__).is_relative_to(root), f'{root} holds no dp_ros'
         self.name, self._node = name, node
@@ -76,6 +77,15 @@ class Side:
         assert self._motion.engage(START_NS).success
         self.took: dict[str, list[int]] = {stage: [] for stage in STAGES}
 
+    def _reader(self) -> Any:
+        """From the bytes that travel to a chunk; versions before nodes/trajectories.py make a message between them."""
+        messages = self._room['messages.trajectory']
+        try:
+            reader = importlib.import_module('dp_ros.nodes.trajectories').trajectory_reader()
+        except ModuleNotFoundError:
+            return lambda data: messages.decode_chunk(deserialize_message(data, JointTrajectory))
+        return lambda data: messages.chunk_of(reader.read(data))
+
     def message(self, i: int) -> bytes:
         """Chunk ``i`` as it travels."""
         message = JointTrajectory()
@@ -87,13 +97,12 @@ class Side:
         motion, clock = self._motion, time.process_time_ns
         now_ns = self._chunks[i].stamp_ns + WAY_NS
         self._measure(now_ns, i)
-        message = deserialize_message(data, JointTrajectory)
         plan = motion.track.plan
         joining = clock()
         if plan is not None:
             plan.joined(self._chunks[i], now_ns, 80 * MS)
         start = clock()
-        chunk = self._room['messages.trajectory'].decode_chunk(message)
+        chunk = self._read(data)
         decoded = clock()
         window = motion.chunk(chunk, now_ns)
         taken = clock()

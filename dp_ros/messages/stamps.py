@@ -22,10 +22,16 @@ def fill_time(time: Any, stamp_ns: int) -> None:
     Raises:
         MessageError: if the value is negative or does not fit.
     """
-    sec, nanosec = divmod(int(stamp_ns), SECOND_NS)
-    if not 0 <= sec <= MAX_SEC:
-        raise MessageError(f'a stamp must lie between 0 and {MAX_SEC} s, got {stamp_ns} ns')
+    sec, nanosec = divmod(checked_stamp(stamp_ns), SECOND_NS)
     time.sec, time.nanosec = sec, nanosec
+
+
+def checked_stamp(stamp_ns: int) -> int:
+    """Nanoseconds that fit into a Time message; :class:`MessageError` for others."""
+    stamp_ns = int(stamp_ns)
+    if not 0 <= stamp_ns < (MAX_SEC + 1) * SECOND_NS:
+        raise MessageError(f'a stamp must lie between 0 and {MAX_SEC} s, got {stamp_ns} ns')
+    return stamp_ns
 
 
 def header_ns(message: Any) -> int:

@@ -67,14 +67,18 @@ def decode_trajectory(message: Any) -> Trajectory:
 
 
 def decode_chunk(message: Any) -> ActionChunk:
-    """Decode an action chunk: at least two points at 0, period, 2 * period, ...; the id in frame_id.
+    """Decode an action chunk; see :func:`chunk_of`."""
+    return chunk_of(decode_trajectory(message))
+
+
+def chunk_of(trajectory: Trajectory) -> ActionChunk:
+    """An action chunk: at least two points at 0, period, 2 * period, ...; the id in frame_id.
 
     Values are not judged here; the gates do that.
 
     Raises:
         MessageError: if the points are not equally spaced from 0, or the id is malformed.
     """
-    trajectory = decode_trajectory(message)
     times = trajectory.times_ns
     if len(times) < 2:
         raise MessageError(f'a chunk needs at least 2 points to tell its period, got {len(times)}')
@@ -99,8 +103,15 @@ def decode_chunk(message: Any) -> ActionChunk:
 
 def fill_chunk(message: Any, chunk: ActionChunk, make_point: Callable[[], Any]) -> None:
     """Write a chunk into a JointTrajectory; ``make_point`` makes empty JointTrajectoryPoint messages."""
-    times = np.arange(len(chunk.positions), dtype=np.int64) * chunk.period_ns
-    _fill(message, chunk.stamp_ns, chunk.id, chunk.joint_names, make_point, times, chunk.positions, None)
+    times = times_of(chunk)
+    fill_trajectory(
+        message, chunk.stamp_ns, chunk.id, make_point, chunk.joint_names, times, chunk.positions, None
+    )
+
+
+def times_of(chunk: ActionChunk) -> npt.NDArray[np.int64]:
+    """Time from start of each point of a chunk, (N,) ns."""
+    return np.arange(len(chunk.positions), dtype=np.int64) * chunk.period_ns
 
 
 def fill_window(
@@ -110,38 +121,33 @@ def fill_window(
 
     ``frame_id`` is the id of the chunk that the window follows; controllers do not read it.
     """
-    _fill(
+    fill_trajectory(
         message,
         window.stamp_ns,
         frame_id,
-        joint_names,
         make_point,
+        joint_names,
         window.times_ns,
         window.positions,
         window.velocities,
     )
 
 
-def _stack(points: Any, field: str, width: int) -> Array:
-    rows = [getattr(point, field) for point in points]
-    if not all(isinstance(row, np.ndarray) for row in rows):
-        rows = [read(row, np.float64) for row in rows]
-    for i, row in enumerate(rows):
-        if len(row) != width:
-            raise MessageError(f'trajectory: point {i} has {len(row)} {field} for {width} joints')
-    return np.array(rows, np.float64) if rows else np.zeros((0, width))
-
-
-def _fill(
+def fill_trajectory(
     message: Any,
     stamp_ns: int,
     frame_id: str,
-    joint_names: Sequence[str],
     make_point: Callable[[], Any],
+    joint_names: Sequence[str],
     times_ns: npt.NDArray[np.int64],
     positions: Array,
     velocities: Array | None,
 ) -> None:
+    """Write everything into a JointTrajectory; points that it has are used again.
+
+    Raises:
+        MessageError: the columns are not those of the joints, or a time does not fit.
+    """
     if positions.shape[1] != len(joint_names):
         raise MessageError(f'trajectory: {positions.shape[1]} columns for joints {tuple(joint_names)}')
     points = list(message.points[: len(times_ns)])
@@ -158,3 +164,13 @@ def _fill(
     message.header.frame_id = frame_id
     message.joint_names = list(joint_names)
     message.points = points
+
+
+def _stack(points: Any, field: str, width: int) -> Array:
+    rows = [getattr(point, field) for point in points]
+    if not all(isinstance(row, np.ndarray) for row in rows):
+        rows = [read(row, np.float64) for row in rows]
+    for i, row in enumerate(rows):
+        if len(row) != width:
+            raise MessageError(f'trajectory: point {i} has {len(row)} {field} for {width} joints')
+    return np.array(rows, np.float64) if rows else np.zeros((0, width))

@@ -21,10 +21,11 @@ from dp_ros.contract.binding import Binding, PoseStateBinding
 from dp_ros.errors import ChunkError, MessageError
 from dp_ros.messages.joint_state import decode_joint_state
 from dp_ros.messages.pose import decode_pose
-from dp_ros.messages.trajectory import decode_chunk
+from dp_ros.messages.trajectory import chunk_of
 from dp_ros.nodes import qos
 from dp_ros.nodes.diagnostics import RateMeter
 from dp_ros.nodes.motion import Motion
+from dp_ros.nodes.trajectories import trajectory_reader
 
 
 class ActionInputs:
@@ -55,13 +56,15 @@ class ActionInputs:
         self.trouble = ''
         self.rates = {name: RateMeter() for name in ('joints', 'chunks')}
         self.subscriptions: list[Any] = []
+        self._chunks, self._previews = trajectory_reader(), trajectory_reader()
 
-        def subscribe(kind: Any, topic: str, callback: Any, profile: Any, **events: Any) -> None:
-            self.subscriptions.append(node.create_subscription(kind, topic, callback, profile, **events))
+        def subscribe(kind: Any, topic: str, callback: Any, profile: Any, **more: Any) -> None:
+            self.subscriptions.append(node.create_subscription(kind, topic, callback, profile, **more))
 
-        subscribe(JointTrajectory, chunk_topic, self._on_chunk, qos.COMMAND)
+        # As bytes: objects for all of a chunk's points would cost more than everything else that happens to it here.
+        subscribe(JointTrajectory, chunk_topic, self._on_chunk, qos.COMMAND, raw=True)
         if preview_topic:
-            subscribe(JointTrajectory, preview_topic, self._on_preview, qos.COMMAND)
+            subscribe(JointTrajectory, preview_topic, self._on_preview, qos.COMMAND, raw=True)
         for joints in binding.joint_states:
             subscribe(JointState, joints.topic, self._on_joints, qos.sensor(joints.qos, qos.JOINTS_DEPTH))
         for pose in binding.pose_states:
@@ -99,13 +102,13 @@ class ActionInputs:
             return
         self.rates['joints'].hit()
 
-    def _on_chunk(self, message: JointTrajectory) -> None:
+    def _on_chunk(self, raw: bytes) -> None:
         self.rates['chunks'].hit()
         if not self.active:
             return
         now_ns, window = self._now_ns(), None
         try:
-            chunk = decode_chunk(message)
+            chunk = chunk_of(self._chunks.read(raw))
         except (MessageError, ChunkError) as error:
             self._motion.refused(error, now_ns)
             self._say_refused(error)
@@ -121,10 +124,10 @@ class ActionInputs:
                 self._motion.fault(now_ns, 'chunk_error', reason)
         self._after(window)
 
-    def _on_preview(self, message: JointTrajectory) -> None:
+    def _on_preview(self, raw: bytes) -> None:
         # A preview that is no chunk leads to chunks that are none: the gates say so then.
         with contextlib.suppress(MessageError, ChunkError):
-            self._motion.previewed = decode_chunk(message)
+            self._motion.previewed = chunk_of(self._previews.read(raw))
 
     def _say_refused(self, error: Exception) -> None:
         self._node.get_logger().warning(f'chunk refused, {error}', throttle_duration_sec=1.0)

@@ -3,8 +3,9 @@
 
 """The robot of ``dp_ros bench graph``: cameras, joints and controllers in real time, in a process of their own.
 
-Pictures are made beforehand and stamped when they are published, all cameras at once, as cameras with a common trigger
-are; a joint state of the same time goes before them. With --listen it is no robot and only hears what others do.
+Pictures are made beforehand, as the bytes that travel, and stamped when they are published, all cameras at once, as
+cameras with a common trigger are; a joint state of the same time goes before them. With --listen it is no robot and
+only hears what others do.
 """
 
 import argparse
@@ -20,15 +21,16 @@ from typing import Any
 import numpy as np
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
 from dp_ros.errors import DpRosError, MessageError
+from dp_ros.messages.header_bytes import stamped
 from dp_ros.messages.image import fill_image
 from dp_ros.messages.joint_state import fill_joint_state
-from dp_ros.messages.stamps import fill_time
 from dp_ros.nodes import qos
 from dp_ros.nodes.fault_ports import window_of
 from dp_ros.nodes.fault_world import controller_topic, make_node
@@ -97,9 +99,7 @@ class GraphRobot:
         self._send_joints(now_ns)
         self._shown += 1
         for publisher, pictures in self._cameras:
-            picture = pictures[self._shown % _PICTURES]
-            fill_time(picture.header.stamp, now_ns)
-            publisher.publish(picture)
+            publisher.publish(stamped(pictures[self._shown % _PICTURES], now_ns))
 
 
 def _next(due: float, period_s: float, now: float) -> float:
@@ -107,14 +107,17 @@ def _next(due: float, period_s: float, now: float) -> float:
     return due + period_s * max(1.0, math.ceil((now - due) / period_s))
 
 
-def _pictures(size: tuple[int, int]) -> list[Image]:
-    """Noise, as a camera that repeats itself exactly counts as frozen."""
+def _pictures(size: tuple[int, int]) -> list[bytes]:
+    """Noise, as a camera that repeats itself exactly counts as frozen.
+
+    A driver in C++ makes no Python objects of its pictures, so nor does this robot while it is watched.
+    """
     rng = np.random.default_rng(0)
     pictures = []
     for _ in range(_PICTURES):
         message = Image()
         fill_image(message, rng.integers(0, 256, (*size, 3), np.uint8), 0, 'camera_optical_frame')
-        pictures.append(message)
+        pictures.append(serialize_message(message))
     return pictures
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from geometry_msgs.msg import PoseStamped
 from std_msgs.msg import Float64MultiArray
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from trajectory_msgs.msg import JointTrajectory
 
 from dp_ros.action.plan import CommittedPlan
 from dp_ros.action.pose import pose_to_quaternion
@@ -24,8 +24,8 @@ from dp_ros.contract.binding import Binding, ControllerBinding
 from dp_ros.errors import ChunkError, ConfigError, MessageError
 from dp_ros.messages.pose import fill_pose
 from dp_ros.messages.sequences import like
-from dp_ros.messages.trajectory import fill_window
 from dp_ros.nodes import qos
+from dp_ros.nodes.trajectories import trajectory_writer
 
 # A forward controller hands on what it last got, so each command is a step: at less than this they are too large.
 MIN_FORWARD_HZ = 100.0
@@ -97,27 +97,24 @@ class _Publishing:
 
 
 class TrajectoryOutput(_Publishing):
-    """Windows for a joint trajectory controller, which brakes by itself where they end.
-
-    All are one message, filled anew: making its points costs more than filling them.
-    """
+    """Windows for a joint trajectory controller, which brakes by itself where they end; as bytes."""
 
     kind = JointTrajectory
 
     def __init__(self, *args: Any):
         super().__init__(*args)
-        self._message = JointTrajectory()
+        self._writer = trajectory_writer()
 
-    def prepare(self, window: Window, chunk_id: str, plan: CommittedPlan, now_ns: int) -> JointTrajectory:
+    def prepare(self, window: Window, chunk_id: str, plan: CommittedPlan, now_ns: int) -> bytes:
         """The window of the controller's joints."""
-        part = Window(
+        return self._writer.write(
             window.stamp_ns,
+            chunk_id,
+            self.joint_names,
             window.times_ns,
             self._finite(window.positions[:, self._index]),
             self._finite(window.velocities[:, self._index]),
         )
-        fill_window(self._message, part, self.joint_names, chunk_id, JointTrajectoryPoint)
-        return self._message
 
 
 class ForwardOutput(_Publishing):

@@ -20,12 +20,11 @@ from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray, MultiArrayDimension, String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from trajectory_msgs.msg import JointTrajectory
 
-from dp_ros.action.chunk import ActionChunk
 from dp_ros.errors import ConfigError, GoalError, MessageError, StaleObservationError, StoreError
 from dp_ros.messages.image import decode_image
-from dp_ros.messages.trajectory import fill_chunk
+from dp_ros.messages.trajectory import times_of
 from dp_ros.nodes import qos
 from dp_ros.nodes.diagnostics import ERROR, OK, WARN, Percentiles, RateMeter, Status
 from dp_ros.nodes.inference_worker import InferenceWorker
@@ -33,6 +32,7 @@ from dp_ros.nodes.lifecycle import ManagedNode
 from dp_ros.nodes.params import PolicyParams
 from dp_ros.nodes.process import run
 from dp_ros.nodes.site import checkpoint_path, load_binding
+from dp_ros.nodes.trajectories import trajectory_writer
 from dp_ros.observation.image import crop_resize
 from dp_ros.observation.intake import Intake, Source
 from dp_ros.observation.limits import ObservationLimits
@@ -98,6 +98,7 @@ class PolicyNode(ManagedNode[PolicyParams]):
         self._chunks = publisher(JointTrajectory, '~/action_chunk')
         self._previews = publisher(JointTrajectory, '~/preview')
         self._latencies = publisher(Float64MultiArray, '~/latency')
+        self._writer = trajectory_writer()
         self.own(self.destroy_service, self.create_service(Trigger, '~/reset', self._on_reset))
 
         def subscribe(kind: Any, topic: str, callback: Any, profile: Any) -> None:
@@ -239,7 +240,11 @@ class PolicyNode(ManagedNode[PolicyParams]):
         if tick is None:
             return
         done = time.perf_counter()
-        message = self._message(tick.chunk)
+        chunk = tick.chunk
+        # Once for both topics; the bytes are published as they are.
+        message = self._writer.write(
+            chunk.stamp_ns, chunk.id, chunk.joint_names, times_of(chunk), chunk.positions
+        )
         # The chunk first: sim_node takes a preview without a chunk for the answer of a policy that is not engaged.
         if tick.engaged:
             self._chunks.publish(message)
@@ -265,12 +270,6 @@ class PolicyNode(ManagedNode[PolicyParams]):
         message = Float64MultiArray(data=list(stages.values()))
         message.layout.dim = [MultiArrayDimension(label=stage, size=1, stride=1) for stage in stages]
         self._latencies.publish(message)
-
-    @staticmethod
-    def _message(chunk: ActionChunk) -> JointTrajectory:
-        message = JointTrajectory()
-        fill_chunk(message, chunk, JointTrajectoryPoint)
-        return message
 
     def status(self) -> Iterable[Status]:
         """The named state, rates and ages of what arrives, latency by stage, counters."""

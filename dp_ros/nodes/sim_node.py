@@ -10,6 +10,7 @@ what a real robot would not have. The loop itself (sim_loop.py) runs in a thread
 import sys
 import threading
 import traceback
+from functools import partial
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -22,10 +23,11 @@ from trajectory_msgs.msg import JointTrajectory
 
 from dp_ros.contract.compare import require_match
 from dp_ros.errors import DpRosError, MessageError
+from dp_ros.messages.header_bytes import header_of
 from dp_ros.messages.image import fill_image
 from dp_ros.messages.joint_state import fill_joint_state
-from dp_ros.messages.stamps import fill_time, header_ns
-from dp_ros.messages.trajectory import decode_trajectory
+from dp_ros.messages.stamps import fill_time
+from dp_ros.messages.trajectory_bytes import TrajectoryReader
 from dp_ros.nodes import qos
 from dp_ros.nodes.diagnostics import ERROR, OK, DiagnosticsPublisher, Status
 from dp_ros.nodes.graph import require_only_one
@@ -34,6 +36,7 @@ from dp_ros.nodes.process import run
 from dp_ros.nodes.sim_inbox import ArmCommand, SimInbox
 from dp_ros.nodes.sim_loop import SimLoop, SimSettings
 from dp_ros.nodes.site import load_binding
+from dp_ros.nodes.trajectories import trajectory_reader
 from dp_ros.simulation.robot import EpisodeResult, SimulatedRobot, make_task
 
 _RESET_S = 10.0
@@ -76,11 +79,15 @@ class SimNode(Node):
             self.create_subscription(
                 JointTrajectory,
                 arm.controller_topic,
-                lambda message, name=name: self._on_window(name, message),
+                partial(self._on_window, name, trajectory_reader()),
                 qos.CONTROLLER_IN,
+                raw=True,
             )
-        self.create_subscription(JointTrajectory, self.params.chunk_topic, self._on_chunk, qos.COMMAND)
-        self.create_subscription(JointTrajectory, self.params.preview_topic, self._on_preview, qos.COMMAND)
+        for topic, callback in (
+            (self.params.chunk_topic, self._on_chunk),
+            (self.params.preview_topic, self._on_preview),
+        ):
+            self.create_subscription(JointTrajectory, topic, callback, qos.COMMAND, raw=True)
         self.create_subscription(Bool, self.params.engaged_topic, self._on_engaged, qos.LATCHED)
         self.create_service(Trigger, '~/reset', self._on_reset)
 
@@ -176,9 +183,9 @@ class SimNode(Node):
         )
         return SimLoop(robot, contract.embodiment, tuple(self._binding.cameras), settings, self._inbox, self)
 
-    def _on_window(self, arm: str, message: JointTrajectory) -> None:
+    def _on_window(self, arm: str, reader: TrajectoryReader, raw: bytes) -> None:
         try:
-            window = decode_trajectory(message)
+            window = reader.read(raw)
         except MessageError as error:
             self.warn(f'{arm} controller: {error}')
             return
@@ -194,11 +201,11 @@ class SimNode(Node):
             ),
         )
 
-    def _on_chunk(self, message: JointTrajectory) -> None:
-        self._inbox.put_chunk(header_ns(message), message.header.frame_id)
+    def _on_chunk(self, raw: bytes) -> None:
+        self._inbox.put_chunk(*header_of(raw))
 
-    def _on_preview(self, message: JointTrajectory) -> None:
-        self._inbox.put_preview(header_ns(message))
+    def _on_preview(self, raw: bytes) -> None:
+        self._inbox.put_preview(header_of(raw)[0])
 
     def _on_engaged(self, message: Bool) -> None:
         self._inbox.put_engaged(message.data)
