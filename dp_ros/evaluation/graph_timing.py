@@ -29,12 +29,14 @@ class Tick:
         chunk_ns: when the chunk was published.
         window_ns: when the last arm's controller was sent the first window that follows it; None where none was.
         stage_ms: where the time inside policy_node went.
+        sent_ns: when the cameras had sent all its pictures; None where they do not say.
     """
 
     stamp_ns: int
     chunk_ns: int
     window_ns: int | None
     stage_ms: Mapping[str, float]
+    sent_ns: int | None = None
 
     @property
     def network_ms(self) -> float:
@@ -54,6 +56,7 @@ def ticks_of(record: Mapping[str, Any]) -> list[Tick]:
     published = [at for at, _ in stages]
     clock = {int(stamp): int(at) for stamp, at in record['clock']}
     arms = record['windows'].values()
+    sent = {int(stamp): int(at) for stamp, at in record.get('pictures', ())}
     chunks = sorted(record['chunks'], key=lambda chunk: int(chunk[1]))
     ends = [*(int(chunk[1]) for chunk in chunks), 2**63][1:] if chunks else []
     out = []
@@ -69,7 +72,9 @@ def ticks_of(record: Mapping[str, Any]) -> list[Tick]:
             continue
         first = [int(windows[name]) for windows in arms if name in windows]
         window = max(first) if len(first) == len(arms) else None
-        out.append(Tick(clock.get(int(stamp), int(stamp)), int(at), window, stages[i][1]))
+        out.append(
+            Tick(clock.get(int(stamp), int(stamp)), int(at), window, stages[i][1], sent.get(int(stamp)))
+        )
     return out
 
 
@@ -89,9 +94,12 @@ def graph_figures(ticks: Sequence[Tick], expected_ns: int) -> dict[str, Any]:
         'stamp to controller': [(window - tick.stamp_ns) / MS for tick, window in followed],
         'tick (encode, network)': [tick.network_ms for tick in ticks],
         'added': [(window - tick.stamp_ns) / MS - tick.network_ms for tick, window in followed],
+        'stamp to pictures sent': [(t.sent_ns - t.stamp_ns) / MS for t in ticks if t.sent_ns is not None],
         'stamp to chunk': [(tick.chunk_ns - tick.stamp_ns) / MS for tick in ticks],
         'chunk to controller': [(window - tick.chunk_ns) / MS for tick, window in followed],
     }
+    if not rows['stamp to pictures sent']:
+        del rows['stamp to pictures sent']
     for stage in dict.fromkeys(stage for tick in ticks for stage in tick.stage_ms):
         rows[f'policy_node: {stage}'] = [tick.stage_ms[stage] for tick in ticks if stage in tick.stage_ms]
     gaps = [after.stamp_ns - before.stamp_ns for before, after in pairwise(ticks)]

@@ -46,7 +46,12 @@ _IDLE_S = 0.05
 
 
 class GraphRobot:
-    """Publishes what a robot publishes, and follows windows; :meth:`publish` does what is due."""
+    """Publishes what a robot publishes, and follows windows; :meth:`publish` does what is due.
+
+    Attributes:
+        late_pictures: how often the pictures of one or more periods were left out.
+        sent: stamp of the pictures, and when the last of them had been sent; wall clock in nanoseconds.
+    """
 
     def __init__(self, node: Node, contract: Contract, binding: Binding, camera_hz: float):
         self._robot = FaultRobot(contract.embodiment)
@@ -64,6 +69,7 @@ class GraphRobot:
         self._next_joints = self._next_picture = time.monotonic()
         self._shown = 0
         self.late_pictures = 0
+        self.sent: list[tuple[int, int]] = []
 
     def on_window(self, arm: str, message: JointTrajectory) -> None:
         """A window arrived at its controller."""
@@ -100,6 +106,7 @@ class GraphRobot:
         self._shown += 1
         for publisher, pictures in self._cameras:
             publisher.publish(stamped(pictures[self._shown % _PICTURES], now_ns))
+        self.sent.append((now_ns, time.time_ns()))
 
 
 def _next(due: float, period_s: float, now: float) -> float:
@@ -157,12 +164,15 @@ def measure(args: argparse.Namespace, stop: StopSignal) -> dict[str, Any]:
     until('RUN', engaged, _START_S)
     until('', lambda: False, args.warm_up, must=False)
     probe.forget()
+    if robot is not None:
+        robot.sent.clear()
     late_pictures = robot.late_pictures if robot else 0
     begin_ns = time.time_ns()
     until('', lambda: not probe.running, args.seconds, must=False)
     record = probe.record()
     record |= {'begin_ns': begin_ns, 'end_ns': time.time_ns(), 'state': probe.state}
     record['late_pictures'] = robot.late_pictures - late_pictures if robot else 0
+    record['pictures'] = robot.sent if robot else []
     return record
 
 

@@ -43,6 +43,15 @@ def test_added_is_the_way_to_the_last_controller_less_encoders_and_network():
     assert figures['rate_hz'] == pytest.approx(20.0)
 
 
+def test_what_the_cameras_take_to_send_is_told_where_they_say_it():
+    stamps = range(1000, 2000, 50)
+    record = made_record(stamps)
+    assert 'stamp to pictures sent' not in graph_figures(ticks_of(record), 50 * MS)['ms']
+    record['pictures'] = [(t * MS, (t + 2) * MS) for t in range(1000, 2000, 25)]
+    sent = graph_figures(ticks_of(record), 50 * MS)['ms']['stamp to pictures sent']
+    assert (sent['count'], sent['p50']) == (len(stamps), pytest.approx(2.0))
+
+
 def test_simulated_stamps_count_from_when_the_clock_said_them():
     stamps = range(1000, 2000, 50)
     simulated = ticks_of(made_record(stamps, clock_offset_ms=700))
