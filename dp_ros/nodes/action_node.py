@@ -226,8 +226,8 @@ class ActionNode(ManagedNode[ActionParams]):
                     window, chunk_id, plan, self._now_ns(), regular, lambda: motion.track.late(self._now_ns())
                 )
             except MessageError as error:
-                # Nothing went out to anybody; what the controllers have ends in a brake.
-                motion.fault(self._now_ns(), 'output', f'a command cannot be sent: {error}')
+                # Nothing went out to anybody. The brake follows with the next period.
+                motion.unsendable(self._now_ns(), f'a command cannot be sent: {error}')
                 return
             if sent:
                 self._views.window(window, chunk_id)

@@ -241,6 +241,12 @@ class Motion:
             self.track.brake(now_ns)
         return self.due(now_ns)
 
+    def unsendable(self, now_ns: int, reason: str) -> None:
+        """The window that was cut last cannot be sent at all: brake from what the controllers have, and latch."""
+        self._at(now_ns)
+        self.track.unsent(now_ns)
+        self.fault(now_ns, 'output', reason)
+
     def streamed(self, now_ns: int) -> CommittedPlan | None:
         """The plan, for outputs that take one value at a time."""
         self._at(now_ns)

@@ -3,6 +3,8 @@
 
 """A window that could not be published in time never reaches a controller: it would step the arms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from motion_cases import MS, SETTINGS, STEP, T0, chunk, drive, measure, measured_motion
@@ -77,6 +79,17 @@ def test_a_stop_that_is_late_brakes_from_where_the_controllers_are(motion):
     assert motion.state.mode is Mode.FAULT
     require_joined(newest, again, arrival)
     np.testing.assert_array_equal(again.velocities[-1], 0.0)
+
+
+def test_a_window_that_cannot_be_made_leads_to_a_brake_of_the_one_before(motion):
+    old, cut = moving(motion)
+    motion.track.plan = replace(motion.track.plan, controls=np.full_like(motion.track.plan.controls, np.nan))
+    motion.unsendable(cut, 'not finite')
+    assert motion.state.mode is Mode.FAULT
+    brake = motion.tick(cut + STEP)
+    require_joined(old, brake, cut + STEP)
+    np.testing.assert_array_equal(brake.velocities[-1], 0.0)
+    assert brake.positions[-1, 0] < old.positions[-1, 0] + 1e-9
 
 
 def test_the_first_window_starts_later_instead(motion):
