@@ -38,7 +38,8 @@ class _Layout:
 
     def __init__(self, names: Sequence[str], points: int, velocities: bool, id_size: int):
         self._raw = bytearray(LITTLE_ENDIAN)
-        self._fixed: list[npt.NDArray[np.intp]] = []
+        # Of the representation's header the first two bytes say which it is.
+        self._fixed: list[npt.NDArray[np.intp]] = [np.arange(2)]
         self._skip(STAMP.size, _COUNT.size)
         self._count(id_size + 1)
         self._raw += bytes(id_size)
@@ -151,7 +152,7 @@ class TrajectoryWriter:
         positions: Array,
         velocities: Array | None = None,
     ) -> bytes:
-        """The message as bytes, equal to those of the serializer.
+        """The message as bytes; they say what the serializer's would.
 
         Args:
             stamp_ns: header stamp.
@@ -219,7 +220,7 @@ class TrajectoryReader:
         self._layout: _Layout | None = None
 
     def read(self, raw: bytes) -> Trajectory:
-        """The trajectory; its arrays are read-only views of ``raw``, or copies.
+        """The trajectory; its arrays are copies.
 
         Raises:
             MessageError: no JointTrajectory, or a point without one number for each joint.
