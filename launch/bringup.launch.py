@@ -22,6 +22,7 @@ ARGUMENTS = (
     ('checkpoint', 'aloha_transfer_cube', 'Directory of a checkpoint, or the name of a shipped one.'),
     ('binding', 'aloha_sim', 'YAML file that says which topic carries what, or the name of a shipped one.'),
     ('device', 'cpu', "Torch device of the policy, such as 'cuda:0'."),
+    ('backend', 'eager', 'What computes the ticks: eager, auto, or what `dp_ros export` wrote.'),
     ('mode', '', 'How chunks are made: streaming, truncated or chunk; empty: as the checkpoint says.'),
     ('instruction', '', 'What to do, in words, for a policy that takes instructions.'),
     ('namespace', '', 'Namespace of both nodes.'),
@@ -47,6 +48,11 @@ ARGUMENTS = (
     ),
     ('use_sim_time', 'false', 'Take the time from /clock.'),
     ('frozen_camera_s', '1.0', 'A camera that repeats its picture for so long counts as frozen; 0 never.'),
+    (
+        'executor',
+        'single',
+        "rclpy's single executor, its events executor, or auto: see doc/how-to/real_time.md.",
+    ),
     ('policy_cpus', '', "Processors of policy_node, such as '1' or '2-5'; empty: all of them."),
     ('action_cpus', '', 'The same for action_node.'),
     ('policy_fifo_priority', '0', 'SCHED_FIFO for policy_node, 1 to 99; 0: none. Needs a permission.'),
@@ -62,11 +68,13 @@ def generate_launch_description() -> LaunchDescription:
         'checkpoint': _typed('checkpoint', str),
         'binding': _typed('binding', str),
         'use_sim_time': _typed('use_sim_time', bool),
+        'executor': _typed('executor', str),
     }
     policy = _node(
         'policy_node',
         {
             'device': _typed('device', str),
+            'backend': _typed('backend', str),
             'mode': _typed('mode', str),
             'instruction': _typed('instruction', str),
             'engaged_topic': _typed('engaged_topic', str),
