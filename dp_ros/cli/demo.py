@@ -15,6 +15,7 @@ from types import FrameType
 from dp_ros.cli import demo_expert
 from dp_ros.cli.collect import FIRST_TRAINING_SEED
 from dp_ros.cli.ros_processes import Fleet, ProcessError, free_domain, local_environment, parameters
+from dp_ros.contract import Contract
 from dp_ros.errors import ConfigError
 from dp_ros.evaluation.record import RunRecord
 from dp_ros.evaluation.report import write_report
@@ -23,6 +24,8 @@ from dp_ros.policy.due import checkpoint_tick_ns
 from dp_ros.share import share_path
 
 CHECKPOINT = 'aloha_transfer_cube'
+# What sim_node can put behind the topics of the shipped binding.
+TASKS = ('aloha_transfer_cube', 'aloha_insertion')
 SUCCESS_TARGET = 0.8
 # The demonstrations command up to 0.2 rad ahead of what the simulated servos measure, already in the first action;
 # in real time the action in force is the one that belongs to the age of the first chunk, by then further ahead.
@@ -38,6 +41,11 @@ STOP_ORDER = ('operator', 'policy_node', 'action_node', 'record_node', 'sim_node
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument('--checkpoint', type=Path, help='checkpoint directory (default: the shipped one)')
+    parser.add_argument(
+        '--task',
+        choices=TASKS,
+        help="what is simulated (default: what the checkpoint's contract is named after)",
+    )
     parser.add_argument('--episodes', type=int, default=10)
     parser.add_argument(
         '--seed',
@@ -140,7 +148,12 @@ def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: flo
         'sim_node',
         'dp_ros.nodes.sim_node',
         parameters(
-            'sim_node', binding=args.binding, first_seed=args.seed, realtime=args.realtime, tick_s=tick_s
+            'sim_node',
+            task=args.task or simulated_task(checkpoint),
+            binding=args.binding,
+            first_seed=args.seed,
+            realtime=args.realtime,
+            tick_s=tick_s,
         ),
         images=True,
     )
@@ -177,6 +190,12 @@ def _start(fleet: Fleet, args: argparse.Namespace, checkpoint: Path, tick_s: flo
     options = [text for key, value in operator.items() for text in (f'--{key}', str(value))]
     options += ['--bag'] if args.record is not None else []
     fleet.start('operator', 'dp_ros.nodes.demo_operator', options, log=False)
+
+
+def simulated_task(checkpoint: Path) -> str:
+    """What a checkpoint's contract is named after; the cube where sim_node knows nothing of that name."""
+    name = Contract.from_json(checkpoint / 'contract.json').name
+    return name if name in TASKS else CHECKPOINT
 
 
 def _stop(fleet: Fleet) -> dict[str, int]:

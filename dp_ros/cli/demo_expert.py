@@ -36,9 +36,15 @@ def check(args: argparse.Namespace) -> None:
         if args.noise is not None:
             raise ConfigError('--noise is for --expert: a policy is executed as it is')
         return
-    for name, given in (('--checkpoint', args.checkpoint is not None), ('--realtime', args.realtime)):
+    for name, given in (
+        ('--checkpoint', args.checkpoint is not None),
+        ('--task', args.task is not None),
+        ('--realtime', args.realtime),
+    ):
         if given:
-            raise ConfigError(f'{name} does not go with --expert: it knows no policy, and runs in lockstep')
+            raise ConfigError(
+                f'{name} does not go with --expert: it knows no policy, passes the cube, and runs in lockstep'
+            )
     if args.noise is None:
         args.noise = NOISE_RAD
     if not 0.0 <= args.noise <= 1.0:

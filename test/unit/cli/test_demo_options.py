@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS distribution, or the extra ros-jazzy')
 
 from dp_ros.cli import demo_expert
+from dp_ros.cli.demo import simulated_task
 from dp_ros.cli.main import main
 from dp_ros.contract import Contract
 from dp_ros.contract.binding import Binding
@@ -21,6 +22,7 @@ from dp_ros.share import share_path
     [
         (['--noise', '0.1'], '--noise is for --expert'),
         (['--expert', '--realtime'], '--realtime does not go with --expert'),
+        (['--expert', '--task', 'aloha_insertion'], '--task does not go with --expert'),
         (['--expert', '--checkpoint', 'x'], '--checkpoint does not go with --expert'),
         (['--expert', '--noise', '-1'], '--noise must lie between 0 and 1 rad, got -1.0'),
         (['--expert', '--noise', 'nan'], '--noise must lie between 0 and 1 rad, got nan'),
@@ -44,3 +46,15 @@ def test_the_leader_s_binding_is_that_of_the_demo_but_for_where_the_labels_come_
         assert getattr(leader, field) == getattr(plain, field)
     assert leader.action_sources() == (ActionSourceBinding(topic='leader/joint_states', type=JOINT_STATE),)
     require_match(Contract.from_json(demo_expert.CONTRACT), leader.robot(), 'the leader')
+
+
+@pytest.mark.parametrize(
+    ('checkpoint', 'task'),
+    [
+        ('aloha_insertion', 'aloha_insertion'),
+        ('aloha_transfer_cube', 'aloha_transfer_cube'),
+        ('metaworld_mt10', 'aloha_transfer_cube'),
+    ],
+)
+def test_what_is_simulated_follows_from_the_checkpoint(checkpoint, task):
+    assert simulated_task(share_path('checkpoints', checkpoint)) == task
