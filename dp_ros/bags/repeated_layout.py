@@ -9,7 +9,6 @@ those are as before, so is the layout.
 """
 
 import dataclasses
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -17,15 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from rosbags.typesys.store import Typestore
 
+from dp_ros.messages.header_bytes import BODY, LITTLE_ENDIAN, STAMP
+
 # All begin with a header, and nothing but arrays of numbers changes behind it.
 REPEATED = ('sensor_msgs/msg/JointState', 'trajectory_msgs/msg/JointTrajectory')
 HEADER = [
     ('std_msgs/msg/Header', ['stamp', 'frame_id']),
     ('builtin_interfaces/msg/Time', ['sec', 'nanosec']),
 ]
-LITTLE_ENDIAN = b'\0\1'
-STAMP = slice(4, 12)
-_TIME = struct.Struct('<iI')
 
 Raw = bytes | memoryview
 Make = Callable[[Raw], Any]
@@ -61,14 +59,14 @@ class RepeatedLayout:
     def _learnt(self, raw: Raw, message: Any) -> tuple[int, npt.NDArray[np.intp], bytes, Make]:
         data = np.frombuffer(raw, np.uint8)
         changing = np.zeros(len(data), bool)
-        changing[STAMP] = True
+        changing[BODY : BODY + STAMP.size] = True
         parts = _fields(message)
         header = parts.pop('header')
         make_rest = {name: _maker(value, data, changing) for name, value in parts.items()}
         kind, kinds = type(message), (type(header), type(header.stamp))
 
         def make(raw: Raw) -> Any:
-            stamp = kinds[1](*_TIME.unpack_from(raw, STAMP.start))
+            stamp = kinds[1](*STAMP.unpack_from(raw, BODY))
             rest = {name: part(raw) for name, part in make_rest.items()}
             return kind(header=kinds[0](stamp, header.frame_id), **rest)
 

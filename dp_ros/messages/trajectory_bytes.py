@@ -17,13 +17,44 @@ import numpy as np
 import numpy.typing as npt
 
 from dp_ros.errors import MessageError
-from dp_ros.messages.header_bytes import FRAME, LITTLE_ENDIAN, STAMP
+from dp_ros.messages.header_bytes import BODY, FRAME, LITTLE_ENDIAN, STAMP, header_of
 from dp_ros.messages.stamps import SECOND_NS, checked_stamp
 from dp_ros.messages.trajectory import Array, Trajectory, decode_trajectory, fill_trajectory
 
-# A number stands at a multiple of its size, counted from the end of the header. What lies between may be anything.
+# A number stands at a multiple of its size, counted from the body's begin. What lies between may be anything.
 _COUNT = struct.Struct('<I')
 _MOST_LAYOUTS = 256
+
+
+class _Draft:
+    """A message from its beginning on, and which of its bytes never change."""
+
+    def __init__(self) -> None:
+        self.raw = bytearray(LITTLE_ENDIAN)
+        self.fixed = [np.arange(len(LITTLE_ENDIAN))]
+        self.raw += bytes(BODY - len(LITTLE_ENDIAN))
+
+    def put(self, data: bytes) -> None:
+        """Bytes that never change."""
+        self.fixed.append(np.arange(len(self.raw), len(self.raw) + len(data)))
+        self.raw += data
+
+    def skip(self, size: int, align: int = 1) -> int:
+        """Room for what changes; returns where it begins, in bytes from the body on."""
+        self.raw += bytes((BODY - len(self.raw)) % align)
+        start = len(self.raw) - BODY
+        self.raw += bytes(size)
+        return start
+
+    def count(self, count: int) -> None:
+        """The length of what follows."""
+        self.skip(0, _COUNT.size)
+        self.put(_COUNT.pack(count))
+
+    def doubles(self, count: int) -> npt.NDArray[np.intp]:
+        """A sequence of numbers; returns their places."""
+        self.count(count)
+        return np.arange(count) + (self.skip(8 * count, 8) // 8 if count else 0)
 
 
 class _Layout:
@@ -31,38 +62,34 @@ class _Layout:
 
     Attributes:
         raw: a message of this layout, all numbers 0.
-        id_end: end of the id's text, which begins at FRAME.
-        times: (N,) of the seconds, counted in 32-bit numbers from the header on; their nanoseconds follow.
-        positions, velocities: (N, A), counted in 64-bit numbers from the header on; None: the points have none.
+        times: (N,) of the seconds, counted in 32-bit numbers from the body on; their nanoseconds follow.
+        positions, velocities: (N, A), counted in 64-bit numbers from the body on; None: the points have none.
     """
 
     def __init__(self, names: Sequence[str], points: int, velocities: bool, id_size: int):
-        self._raw = bytearray(LITTLE_ENDIAN)
-        # Of the representation's header the first two bytes say which it is.
-        self._fixed: list[npt.NDArray[np.intp]] = [np.arange(2)]
-        self._skip(STAMP.size, _COUNT.size)
-        self._count(id_size + 1)
-        self._raw += bytes(id_size)
-        self.id_end = len(self._raw)
-        self._put(b'\0')
-        self._count(len(names))
+        draft = _Draft()
+        draft.skip(STAMP.size)
+        draft.count(id_size + 1)
+        draft.skip(id_size)
+        draft.put(b'\0')
+        draft.count(len(names))
         for name in names:
             text = name.encode() + b'\0'
-            self._count(len(text))
-            self._put(text)
-        self._count(points)
+            draft.count(len(text))
+            draft.put(text)
+        draft.count(points)
         positions, speeds, times = [], [], []
         for _ in range(points):
-            positions.append(self._doubles(len(names)))
-            speeds.append(self._doubles(len(names) if velocities else 0))
-            self._doubles(0)
-            self._doubles(0)
-            times.append(self._skip(STAMP.size, _COUNT.size) // _COUNT.size)
+            positions.append(draft.doubles(len(names)))
+            speeds.append(draft.doubles(len(names) if velocities else 0))
+            draft.doubles(0)
+            draft.doubles(0)
+            times.append(draft.skip(STAMP.size, _COUNT.size) // _COUNT.size)
         self.times = np.array(times, np.intp)
         self.positions = np.array(positions)
         self.velocities = np.array(speeds) if velocities else None
-        self.raw = bytes(self._raw)
-        self._places = np.concatenate(self._fixed)
+        self.raw = bytes(draft.raw)
+        self._places = np.concatenate(draft.fixed)
         self._bytes = self._at_places(self.raw)
 
     def fits(self, raw: bytes) -> bool:
@@ -79,8 +106,8 @@ class _Layout:
     ) -> bytes:
         """A message."""
         raw = bytearray(self.raw)
-        STAMP.pack_into(raw, len(LITTLE_ENDIAN), *divmod(stamp_ns, SECOND_NS))
-        raw[FRAME : self.id_end] = text
+        STAMP.pack_into(raw, BODY, *divmod(stamp_ns, SECOND_NS))
+        raw[FRAME : FRAME + len(text)] = text
         whole, double = _views(raw)
         whole[self.times], whole[self.times + 1] = np.divmod(times_ns, SECOND_NS)
         double[self.positions] = positions
@@ -90,11 +117,9 @@ class _Layout:
 
     def read(self, raw: bytes, names: tuple[str, ...]) -> Trajectory:
         """What a message that fits says."""
-        sec, nanosec = STAMP.unpack_from(raw, len(LITTLE_ENDIAN))
         whole, double = _views(raw)
         return Trajectory(
-            sec * SECOND_NS + nanosec,
-            raw[FRAME : self.id_end].decode(errors='replace'),
+            *header_of(raw),
             names,
             whole[self.times] * np.int64(SECOND_NS) + whole[self.times + 1],
             double[self.positions],
@@ -103,27 +128,6 @@ class _Layout:
 
     def _at_places(self, raw: bytes) -> bytes:
         return np.frombuffer(raw, np.uint8)[self._places].tobytes()
-
-    def _put(self, data: bytes) -> None:
-        """Bytes that never change."""
-        self._fixed.append(np.arange(len(self._raw), len(self._raw) + len(data)))
-        self._raw += data
-
-    def _skip(self, size: int, align: int) -> int:
-        """Room for numbers; returns where it begins, in bytes from the header on."""
-        self._raw += bytes((len(LITTLE_ENDIAN) - len(self._raw)) % align)
-        start = len(self._raw) - len(LITTLE_ENDIAN)
-        self._raw += bytes(size)
-        return start
-
-    def _count(self, count: int) -> None:
-        self._skip(0, _COUNT.size)
-        self._put(_COUNT.pack(count))
-
-    def _doubles(self, count: int) -> npt.NDArray[np.intp]:
-        """A sequence of numbers; returns their places."""
-        self._count(count)
-        return np.arange(count) + (self._skip(8 * count, 8) // 8 if count else 0)
 
 
 class TrajectoryWriter:
@@ -241,7 +245,6 @@ class TrajectoryReader:
 
 
 def _views(raw: bytes | bytearray) -> tuple[npt.NDArray[np.int32], Array]:
-    """The message after its header, as 32-bit and as 64-bit numbers."""
-    start = len(LITTLE_ENDIAN)
-    size = len(raw) - start
-    return np.frombuffer(raw, '<i4', size // 4, start), np.frombuffer(raw, '<f8', size // 8, start)
+    """The body as 32-bit and as 64-bit numbers."""
+    size = len(raw) - BODY
+    return np.frombuffer(raw, '<i4', size // 4, BODY), np.frombuffer(raw, '<f8', size // 8, BODY)
