@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--warmup', type=int, default=3, help='steps before them (default: 3)')
     parser.add_argument('--threads', type=int, help="CPU threads (default: PyTorch's own choice)")
     parser.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help="the cameras' encoders by torch.compile, as `dp_ros train` offers it",
+    )
     parser.add_argument('--json', type=Path, help='write the figures here')
     parser.add_argument('--plot', type=Path, help='draw the stages into this SVG')
 
@@ -48,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     experiment = Experiment.from_yaml(args.experiment, store=args.store)
-    figures = measure(experiment, args.device, args.steps, args.warmup)
+    figures = measure(experiment, args.device, args.steps, args.warmup, args.compile)
     _print(figures)
     if args.json:
         write_json(args.json, 'the figures', figures, indent=2)
@@ -58,9 +63,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def measure(experiment: Experiment, device: str, steps: int, warmup: int) -> dict[str, Any]:
+def measure(
+    experiment: Experiment, device: str, steps: int, warmup: int, compiled: bool = False
+) -> dict[str, Any]:
     """Figures of one experiment, ready for JSON; milliseconds are medians over steps."""
-    times = time_steps(experiment, load_data(experiment), device, steps, warmup)
+    times = time_steps(experiment, load_data(experiment), device, steps, warmup, compiled)
     rate = matmul_rate(torch.device(device))
     wall_s = np.sum([times.stages_s[name] for name in STAGES], axis=0)
     step_s, data_s = float(np.median(wall_s)), float(np.median(times.stages_s['data']))
@@ -83,6 +90,7 @@ def measure(experiment: Experiment, device: str, steps: int, warmup: int) -> dic
         'ratio_to_bound': step_s * rate / times.flop,
         'cores_used': cores,
         'threads': threads,
+        'compiled': compiled,
         'device': device,
         'machine': f'{platform.machine()}, torch {torch.__version__}',
         'losses': times.losses,

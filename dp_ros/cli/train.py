@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--store', help="episode store, in place of the experiment's")
     parser.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
     parser.add_argument('--threads', type=int, help="CPU threads (default: PyTorch's own choice)")
+    parser.add_argument(
+        '--compile', action='store_true', help="the cameras' encoders by torch.compile (needs a C++ compiler)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,14 +40,19 @@ def run(args: argparse.Namespace) -> int:
     experiment = Experiment.from_yaml(args.experiment, store=args.store)
     folder = args.run or Path('runs') / experiment.name
     out = args.out or folder / 'checkpoint'
-    minutes = train_checkpoint(experiment, folder, out, args.device)
+    minutes = train_checkpoint(experiment, folder, out, args.device, compiled=args.compile)
     if minutes is not None:
         print(f'{out}: checkpoint written after {minutes:.1f} minutes')
     return 0
 
 
 def train_checkpoint(
-    experiment: Experiment, folder: Path, out: Path, device: str, stop_after: int | None = None
+    experiment: Experiment,
+    folder: Path,
+    out: Path,
+    device: str,
+    stop_after: int | None = None,
+    compiled: bool = False,
 ) -> float | None:
     """Train, or go on from the run's snapshot, and write the checkpoint.
 
@@ -54,12 +62,13 @@ def train_checkpoint(
         out: of the checkpoint.
         device: of the network.
         stop_after: write it after so many steps in total.
+        compiled: see :func:`~dp_ros.training.loop.train`.
 
     Returns:
         minutes that it took; None in a process that is not the main one.
     """
     start = time.monotonic()
-    result = train(experiment, folder, device, stop_after)
+    result = train(experiment, folder, device, stop_after, compiled)
     if not result.is_main:
         return None
     minutes = (time.monotonic() - start) / 60

@@ -33,15 +33,20 @@ class TrainingResult:
 
 
 def train(
-    experiment: Experiment, out: Path, device: str = 'cpu', stop_after: int | None = None
+    experiment: Experiment,
+    out: Path,
+    device: str = 'cpu',
+    stop_after: int | None = None,
+    compiled: bool = False,
 ) -> TrainingResult:
-    """Train, or go on from ``out/snapshot.safetensors``; the result depends on the experiment alone.
+    """Train, or go on from ``out/snapshot.safetensors``; on one machine the result depends on the experiment alone.
 
     Args:
         experiment: the resolved experiment.
         out: directory of snapshot and TensorBoard files.
         device: of the network.
         stop_after: stop (with a snapshot) after this many steps in total, as a kill would.
+        compiled: see :meth:`~dp_ros.training.step.Trainee.compile`.
 
     Returns:
         The policy with averaged weights, and what belongs to it.
@@ -51,10 +56,12 @@ def train(
         CheckpointError: no space for a snapshot; the older one is kept.
     """
     with world(device) as place:
-        return _train(experiment, out, place, stop_after)
+        return _train(experiment, out, place, stop_after, compiled)
 
 
-def _train(experiment: Experiment, out: Path, place: World, stop_after: int | None) -> TrainingResult:
+def _train(
+    experiment: Experiment, out: Path, place: World, stop_after: int | None, compiled: bool
+) -> TrainingResult:
     config = experiment.training
     data = load_data(experiment)
     if config.batch_size < place.size:
@@ -70,6 +77,8 @@ def _train(experiment: Experiment, out: Path, place: World, stop_after: int | No
             f'{snapshot}: this run is at step {done} already, its weights of step {stop_after} are gone; choose '
             'another folder for the run to have them'
         )
+    if compiled:
+        trainee.compile()
     trainee.distribute()
     last = config.steps if stop_after is None else min(stop_after, config.steps)
     writer = SummaryWriter(str(out), purge_step=done) if place.is_main else None

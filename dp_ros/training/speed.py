@@ -37,7 +37,9 @@ class StepTimes:
     parameters: int
 
 
-def time_steps(experiment: Experiment, data: TrainingData, device: str, steps: int, warmup: int) -> StepTimes:
+def time_steps(
+    experiment: Experiment, data: TrainingData, device: str, steps: int, warmup: int, compiled: bool = False
+) -> StepTimes:
     """Run the first steps of the experiment's training, and write nothing.
 
     Args:
@@ -46,12 +48,15 @@ def time_steps(experiment: Experiment, data: TrainingData, device: str, steps: i
         device: of the network.
         steps: counted steps.
         warmup: at least 1, steps before them that are not counted; the first counts the operations.
+        compiled: see :meth:`~dp_ros.training.step.Trainee.compile`.
     """
     place = World(rank=0, size=1, device=torch.device(device))
     trainee = Trainee(experiment, data, place)
     clock = _Clock(place.device)
     with FlopCounterMode(display=False) as counter:
         trainee.step(0)
+    if compiled:
+        trainee.compile()  # after the count, which would keep it from happening
     cpu_s: list[float] = []
     losses: list[float] = []
     for step in range(1, warmup + steps):

@@ -3,6 +3,8 @@
 
 """One step of training, in the stages that a run goes through and that a bench times."""
 
+import os
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from dp_ros.diffusion.densities import LevelDensity
+from dp_ros.errors import ConfigError
+from dp_ros.model.encoders import CameraEncoder
 from dp_ros.model.past import Past
 from dp_ros.policy.config import PolicyConfig
 from dp_ros.policy.policy import Policy, build_network, fold, noise_levels, origin
@@ -70,6 +74,19 @@ class Trainee:
         self._levels = noise_levels(contract, self._policy_config)
         goals = data.training.goals
         self._text_MG = data.instructions.rows(goals.texts) if goals else torch.zeros(0, 0)
+
+    def compile(self) -> None:
+        """Compile the cameras' encoders, which joins what lies between their convolutions.
+
+        The next steps take a minute, and what is computed from here on rounds otherwise. Names of weights stay.
+        """
+        if shutil.which(os.environ.get('CXX', 'g++')) is None:
+            raise ConfigError(
+                '--compile needs a C++ compiler (apt install g++, or CXX set to one); run without it'
+            )
+        for module in self.network.modules():
+            if isinstance(module, CameraEncoder):
+                module.compile()
 
     def distribute(self) -> None:
         """Train together with the other processes, if there are any; once the weights are those to start from."""

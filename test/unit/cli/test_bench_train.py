@@ -116,3 +116,21 @@ def test_threads_of_training_sleep_unless_the_user_says_otherwise(argv, before, 
         check=True,
     )
     assert done.stdout.strip() == after
+
+
+def test_compiling_says_which_compiler_it_lacks(experiment, monkeypatch, capsys):
+    monkeypatch.setenv('CXX', 'no-such-compiler')
+    assert main(['bench', 'train', '--experiment', str(experiment), '--compile']) == 2
+    assert '--compile needs a C++ compiler' in capsys.readouterr().err
+
+
+@pytest.mark.slow  # the compiler takes most of a minute
+def test_compiled_encoders_change_rounding_alone(experiment):
+    torch._dynamo.utils.counters.clear()
+    config = Experiment.from_yaml(experiment)
+    plain, compiled = (
+        time_steps(config, load_data(config), 'cpu', steps=6, warmup=1, compiled=way).losses
+        for way in (False, True)
+    )
+    np.testing.assert_allclose(compiled, plain, rtol=1e-4)
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] > 0  # else nothing was compiled
