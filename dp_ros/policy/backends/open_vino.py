@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,9 +21,11 @@ FILE = 'tick.xml'
 
 
 class OpenVino(Backend):
-    """See the module."""
+    """In float32."""
 
     name = 'openvino'
+    # Where the processor has bfloat16 the library's default would use it.
+    precision: ClassVar[str] = 'f32'
     modules = ('openvino',)
     libraries = ('onnx', 'onnxscript', 'openvino')
     extra = 'openvino'
@@ -32,7 +34,7 @@ class OpenVino(Backend):
 
     def start(self, graph: TickGraph, folder: Path | None, threads: int) -> Runtime:
         assert folder is not None
-        return _Request(graph, folder / FILE, threads)
+        return _Request(graph, folder / FILE, threads, self.precision)
 
     def export(self, graph: TickGraph, folder: Path, samples: Sequence[Inputs]) -> None:
         import openvino
@@ -44,14 +46,31 @@ class OpenVino(Backend):
             openvino.save_model(model, folder / FILE, compress_to_fp16=False)
 
 
+class OpenVinoBf16(OpenVino):
+    """Products and what lies between them in bfloat16: half the time where the processor multiplies it, and rounded."""
+
+    name = 'openvino_bf16'
+    precision = 'bf16'
+    tolerance = 0.1
+    automatic = False
+
+    def start(self, graph: TickGraph, folder: Path | None, threads: int) -> Runtime:
+        import openvino
+
+        if 'BF16' not in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+            raise BackendError(
+                f'backend {self.name!r}: this processor does not multiply bfloat16; use openvino'
+            )
+        return super().start(graph, folder, threads)
+
+
 class _Request(Runtime):
-    def __init__(self, graph: TickGraph, path: Path, threads: int):
+    def __init__(self, graph: TickGraph, path: Path, threads: int, precision: str):
         import openvino
 
         settings: dict[str, Any] = {
             'PERFORMANCE_HINT': 'LATENCY',
-            # Where the CPU has bfloat16 the default would use it.
-            'INFERENCE_PRECISION_HINT': 'f32',
+            'INFERENCE_PRECISION_HINT': precision,
         }
         if threads:
             settings['INFERENCE_NUM_THREADS'] = threads

@@ -90,6 +90,22 @@ def test_openvino_computes_the_same(tmp_path, capsys):
     assert_same_chunks(plain, 'openvino', ControlConfig(), 1e-6)
 
 
+def test_openvino_in_bfloat16_rounds_or_says_that_the_processor_cannot(tmp_path):
+    need('openvino_bf16')
+    import openvino
+
+    plain = tiny_checkpoint(tmp_path / 'plain', replace(CONTRACT, goals=(), vectors=()))
+    controller = make_controller(load_checkpoint(plain))
+    if 'BF16' not in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+        with pytest.raises(BackendError, match='does not multiply bfloat16'):
+            export(controller, 'openvino_bf16', plain)
+        return
+    artefact = export(controller, 'openvino_bf16', plain)
+    assert 1e-4 < artefact.largest_error < BACKENDS['openvino_bf16'].tolerance
+    assert_same_chunks(plain, 'openvino_bf16', ControlConfig(), 0.1)
+    assert use_backend(controller, 'auto', plain) == 'eager', 'what rounds is never chosen by itself'
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('sampler', SAMPLER_NAMES)
 def test_onnx_runtime_computes_whole_chunks(tmp_path, sampler):
