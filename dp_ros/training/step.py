@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from dp_ros.diffusion.densities import LevelDensity
 from dp_ros.errors import ConfigError
-from dp_ros.model.encoders import CameraEncoder
 from dp_ros.model.past import Past
 from dp_ros.policy.config import PolicyConfig
 from dp_ros.policy.policy import Policy, build_network, fold, noise_levels, origin
@@ -84,9 +83,9 @@ class Trainee:
             raise ConfigError(
                 '--compile needs a C++ compiler (apt install g++, or CXX set to one); run without it'
             )
-        for module in self.network.modules():
-            if isinstance(module, CameraEncoder):
-                module.compile()
+        # Not the goal picture's: their number varies, and graphs of any size cost more than they save.
+        for encoder in self.network.camera_encoders.values():
+            encoder.compile(dynamic=False)
 
     def distribute(self) -> None:
         """Train together with the other processes, if there are any; once the weights are those to start from."""
