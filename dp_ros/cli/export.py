@@ -7,6 +7,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from dp_ros.policy.artefact import SETTINGS
 from dp_ros.policy.backends import EXPORTED
 from dp_ros.policy.checkpoint import load_checkpoint
 from dp_ros.policy.config import MODES, SAMPLER_NAMES, SCHEDULE_NAMES
@@ -33,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, check and say what it costs in exactness."""
     policy = load_checkpoint(args.checkpoint)
-    names = ('mode', 'evaluations', 'restart_sigma', 'guidance', 'sampler', 'schedule')
-    changes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    changes = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     controller = make_controller(policy, control=replace(policy.config.control, **changes))
     artefact = export(controller, args.backend, args.checkpoint, args.out)
     print(

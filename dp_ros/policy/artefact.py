@@ -26,6 +26,10 @@ MANIFEST = 'artefact.json'
 _SOURCES = ('model.safetensors', 'contract.json')
 
 
+SETTINGS = ('mode', 'evaluations', 'restart_sigma', 'guidance', 'sampler', 'schedule')
+"""Of the control, what ``dp_ros export`` takes in place of the checkpoint's own."""
+
+
 @dataclass(frozen=True)
 class Artefact:
     """A folder that was checked, and what its manifest says."""
@@ -84,7 +88,7 @@ def read_artefact(folder: Path, backend: str, policy: Policy, graph: TickGraph) 
     Raises:
         BackendError: it is missing, damaged, stale (other weights) or foreign (another backend or other settings).
     """
-    remedy = f'make it: dp_ros export --checkpoint {folder.parent.parent} --backend {backend}'
+    remedy = f'make it: dp_ros export --checkpoint {folder.parent.parent} --backend {backend}{_options(policy, graph)}'
     if not folder.is_dir():
         raise BackendError(f'{folder}: backend {backend!r} has no artefact here; {remedy}')
     try:
@@ -130,3 +134,12 @@ def _identity(backend: str, policy: Policy, graph: TickGraph) -> dict[str, Any]:
         },
         'tick': graph.key,
     }
+
+
+def _options(policy: Policy, graph: TickGraph) -> str:
+    """What the command needs so that it exports this tick, where that is not the checkpoint's own."""
+    own = asdict(policy.config.control)
+    wanted = {name: graph.key[name] for name in SETTINGS if name in graph.key}
+    return ''.join(
+        f' --{name.replace("_", "-")} {value}' for name, value in wanted.items() if value != own[name]
+    )

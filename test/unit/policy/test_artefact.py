@@ -58,17 +58,29 @@ def test_of_other_weights_it_is_stale(made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'control',
-    [ControlConfig(evaluations=2), ControlConfig(mode='chunk', evaluations=4)],
-    ids=['evaluations', 'mode'],
+    ('control', 'difference', 'options'),
+    [
+        (ControlConfig(evaluations=2), 'evaluations: 1 in the artefact, 2 asked for', '--evaluations 2'),
+        (
+            ControlConfig(mode='chunk', evaluations=4),
+            'evaluations: 1 in the artefact, 4 asked for',
+            '--mode chunk --evaluations 4',
+        ),
+        (
+            ControlConfig(mode='truncated', restart_sigma=0.5),
+            'restart_sigma: None in the artefact, 0.5 asked for',
+            '--mode truncated --restart-sigma 0.5',
+        ),
+    ],
+    ids=['evaluations', 'chunk', 'truncated'],
 )
-def test_of_other_settings_it_is_foreign(made, control):
+def test_of_other_settings_it_is_foreign_and_says_how_to_make_it(made, control, difference, options):
     _, graph, artefact = made
     other = make_controller(graph.policy, control=control).graph()
-    with pytest.raises(
-        BackendError, match=r'foreign artefact: .*evaluations: 1 in the artefact, . asked for'
-    ):
+    with pytest.raises(BackendError) as refused:
         read_artefact(artefact.folder, 'toy', graph.policy, other)
+    assert 'a foreign artefact: ' in str(refused.value) and difference in str(refused.value)
+    assert str(refused.value).endswith(f'--backend toy {options}')
 
 
 def test_what_only_shapes_the_start_of_an_epoch_does_not_matter(made):

@@ -122,6 +122,7 @@ def test_torch_compile_computes_the_same(checkpoint):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize(
     'control', [RICH, replace(RICH, mode='chunk', sampler='heun')], ids=['streaming', 'chunk']
 )
