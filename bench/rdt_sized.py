@@ -27,6 +27,7 @@ from dp_ros.evaluation.latency import copy_rate, matmul_rate
 from dp_ros.evaluation.statistics import percentiles
 from dp_ros.model.blocks import Block
 from dp_ros.model.network import Context, Network, NetworkConfig
+from dp_ros.policy.backends.cuda_graphs import capture
 from dp_ros.whole_file import write_json
 
 CAMERAS, ACTIONS, ACTION_DIM = 3, 64, 128
@@ -55,6 +56,7 @@ class Tick:
         torch.manual_seed(0)
         with device:
             self.network = make_network(args.width, args.depth, args.heads).to(kind).eval()
+            self._blocks = [block for block in self.network.blocks if isinstance(block, Block)]
             self._x_BTP = torch.randn(1, ACTIONS, ACTION_DIM, dtype=kind)
             self._sigma_BT = torch.linspace(0.02, 5.0, ACTIONS, dtype=kind)[None]
             self._tokens_BND = torch.randn(1, CAMERAS * args.camera_tokens, args.width, dtype=kind)
@@ -72,30 +74,14 @@ class Tick:
 
     def weights(self, anew: bool) -> int:
         """Bytes that the evaluation reads: of weights, and of keys and values."""
-        blocks = [block for block in self.network.blocks if isinstance(block, Block)]
-        making = sum(block.cross_attention.key_value.weight.numel() for block in blocks)
+        making = sum(block.cross_attention.key_value.weight.numel() for block in self._blocks)
         all_of_them = sum(parameter.numel() for parameter in self.network.parameters())
         cached = sum(tensor.numel() for pair in self._kept.keys_values for tensor in pair)
         return self._x_BTP.element_size() * (all_of_them - (0 if anew else making) + cached)
 
     def _context(self) -> Context:
-        blocks = [block for block in self.network.blocks if isinstance(block, Block)]
-        keys_values = tuple(block.context_keys_values(self._tokens_BND) for block in blocks)
+        keys_values = tuple(block.context_keys_values(self._tokens_BND) for block in self._blocks)
         return Context(self._tokens_BND, None, self._summary_BD, keys_values)
-
-
-def captured(tick: Callable[[], Tensor]) -> Callable[[], object]:
-    """The tick as one CUDA graph: what replays it."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            tick()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        tick()
-    return graph.replay
 
 
 def timed(call: Callable[[], object], ticks: int, device: torch.device) -> list[float]:
@@ -122,7 +108,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         read = copy_rate(device, moved) / 2  # a copy reads and writes
         ways: dict[str, Callable[[], object]] = {'eager': call}
         if device.type == 'cuda':
-            ways['graph'] = captured(call)
+            ways['graph'] = capture(call)[0].replay
         for way, run in ways.items():
             took = percentiles(timed(run, args.ticks, device))
             rows.append(

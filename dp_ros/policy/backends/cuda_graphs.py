@@ -4,7 +4,9 @@
 """CUDA graphs: the whole tick captured once, one replay a tick. Products in bfloat16, schedules and sums in float32."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from dp_ros.policy.backends.backend import Backend, Runtime
 from dp_ros.policy.tick_graph import Inputs, TickGraph
 
 _WARM_UP = 3
+Outputs = TypeVar('Outputs')
 
 
 class CudaGraphs(Backend):
@@ -54,6 +57,23 @@ def in_bfloat16(graph: TickGraph) -> TickGraph:
     return graph
 
 
+def capture(tick: Callable[[], Outputs]) -> tuple[torch.cuda.CUDAGraph, Outputs]:
+    """The graph of a function on fixed memory, and the memory where each replay leaves its outputs.
+
+    A capture records on a stream of its own, after a few runs there (PyTorch's notes on CUDA graphs).
+    """
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(_WARM_UP):
+            tick()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = tick()
+    return graph, outputs
+
+
 class _Replay(Runtime):
     """Fixed memory for inputs and outputs; what is there is copied in, replayed, and copied out on the device."""
 
@@ -69,16 +89,7 @@ class _Replay(Runtime):
 
         try:
             with torch.no_grad(), torch.cuda.device(device):
-                # A capture records on a stream of its own, after a few runs there (PyTorch's notes on CUDA graphs).
-                stream = torch.cuda.Stream()
-                stream.wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(stream):
-                    for _ in range(_WARM_UP):
-                        tick()
-                torch.cuda.current_stream().wait_stream(stream)
-                self._graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(self._graph):
-                    self._outputs = tick()
+                self._graph, self._outputs = capture(tick)
         except RuntimeError as error:
             raise BackendError(f'this tick cannot be captured as a CUDA graph: {error}') from error
 
